@@ -1,0 +1,140 @@
+// Package arch holds no code: its test is the import table of the house
+// (docs/ARCHITECTURE.md). A new package is entered here before it can exist.
+package arch_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/terminills/remsim-openwrt/daemon/"
+
+// may lists, for each package below daemon/, the only packages of this module
+// that it may import. "cmd/*" are the programs. Fakes may import the package
+// they stand beside.
+var may = map[string]string{
+	"internal/model":     "",
+	"internal/cell":      "",
+	"internal/supervise": "",
+	"internal/arch":      "",
+	"internal/ubus":      "",
+	"internal/rspro":     "",
+
+	// Pure: no clock, no I/O, no goroutine.
+	"internal/inventory":  "internal/model",
+	"internal/failover":   "internal/model",
+	"internal/cardswitch": "internal/model",
+	"internal/budget":     "internal/model",
+	"internal/health":     "internal/model",
+	"internal/journal":    "internal/model",
+
+	"internal/config": "internal/model",
+	"internal/engine": "internal/model internal/cell internal/inventory internal/failover internal/cardswitch internal/budget internal/health internal/journal",
+	"internal/api":    "internal/engine internal/journal internal/model internal/ubus",
+
+	// Drivers: never each other.
+	"internal/rspro/client":   "internal/rspro internal/card internal/model internal/cell",
+	"internal/card":           "",
+	"internal/card/vpcd":      "internal/card internal/model internal/cell",
+	"internal/card/cardem":    "internal/card internal/model internal/cell",
+	"internal/card/uimremote": "internal/card internal/model internal/cell",
+	"internal/mm":             "internal/model internal/cell",
+	"internal/at":             "internal/model internal/cell",
+	"internal/gpio":           "internal/model internal/cell",
+	"internal/netifd":         "internal/model internal/cell internal/ubus",
+
+	// The session between a front and a bank, and what it keeps of the card.
+	"internal/relay": "internal/model internal/card",
+
+	// Fakes.
+	"internal/ubus/ubusfake":          "internal/ubus internal/model",
+	"internal/rspro/rsprofake":        "internal/rspro internal/model",
+	"internal/card/cardfake":          "internal/card internal/model",
+	"internal/card/vpcd/vpcdfake":     "internal/card/vpcd internal/card internal/model",
+	"internal/card/cardem/cardemfake": "internal/card/cardem internal/card internal/model",
+	"internal/mm/mmfake":              "internal/mm internal/model",
+	"internal/at/atfake":              "internal/at internal/model",
+	"internal/gpio/gpiofake":          "internal/gpio internal/model",
+	"internal/netifd/netifdfake":      "internal/netifd internal/model internal/ubus",
+
+	"internal/app": "internal/supervise internal/api internal/engine internal/config internal/relay internal/cell internal/model internal/ubus " +
+		"internal/journal internal/health internal/rspro internal/rspro/client internal/card internal/card/vpcd internal/card/cardem internal/card/uimremote internal/mm internal/at internal/gpio internal/netifd internal/inventory",
+	"cmd/remsim": "internal/app internal/config internal/model internal/ubus internal/card internal/health",
+	"cmd/remsim-demo": "internal/app internal/config internal/model internal/ubus internal/card internal/ubus/ubusfake " +
+		"internal/rspro internal/rspro/rsprofake internal/card/cardfake internal/card/vpcd internal/card/vpcd/vpcdfake internal/mm/mmfake internal/at/atfake internal/gpio/gpiofake internal/netifd/netifdfake",
+}
+
+// banned are packages that no program for the router may contain, and why.
+var banned = map[string]string{
+	"github.com/prometheus/client_golang/prometheus": "3 MB; our metrics are text",
+	"text/template":                       "disables dead code elimination",
+	"html/template":                       "disables dead code elimination",
+	"github.com/stretchr/testify/require": "tests only",
+}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func list(t *testing.T, args ...string) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,Deps"}, args...)...)
+	cmd.Dir = "../../.."
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, stderr.String())
+	var pkgs []pkg
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return pkgs
+		} else {
+			require.NoError(t, err)
+		}
+		pkgs = append(pkgs, p)
+	}
+}
+
+func TestImportTable(t *testing.T) {
+	seen := 0
+	for _, p := range list(t, "./daemon/...") {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		allowed, ok := may[name]
+		if !ok {
+			t.Errorf("package %s is not in the import table", name)
+			continue
+		}
+		seen++
+		for _, imp := range p.Imports {
+			rel, ours := strings.CutPrefix(imp, module)
+			if ours && !slices.Contains(strings.Fields(allowed), rel) {
+				t.Errorf("%s imports %s; the table allows it only: %q", name, rel, allowed)
+			}
+		}
+	}
+	require.NotZero(t, seen)
+}
+
+func TestRouterProgramHoldsNothingBanned(t *testing.T) {
+	for _, p := range list(t, "./daemon/cmd/remsim") {
+		for _, dep := range p.Deps {
+			if why, bad := banned[dep]; bad {
+				t.Errorf("remsim contains %s: %s", dep, why)
+			}
+			if strings.HasSuffix(dep, "fake") && strings.HasPrefix(dep, module) {
+				t.Errorf("remsim contains the fake %s", dep)
+			}
+		}
+	}
+}
