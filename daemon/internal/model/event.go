@@ -88,3 +88,17 @@ type TaskFailed struct {
 	Err  string
 	Next time.Duration
 }
+
+// TaskRecovered: a task that had failed has been running well again.
+type TaskRecovered struct {
+	At
+	Task string
+}
+
+// CommandMuted: a command of the modem got no answer in time; the modem was
+// shown a card that does not answer.
+type CommandMuted struct {
+	At
+	Modem  string
+	Reason string
+}

@@ -37,7 +37,8 @@ type Failure struct {
 
 // Group is a set of running tasks. Make it with New.
 type Group struct {
-	onFailure func(Failure)
+	onFailure  func(Failure)
+	onRecovery func(task string)
 
 	mu    sync.Mutex
 	tasks []*Handle
@@ -51,12 +52,16 @@ type Handle struct {
 }
 
 // New makes an empty group. onFailure is called from the failed task's
-// goroutine and may be nil.
-func New(onFailure func(Failure)) *Group {
+// goroutine, onRecovery when a task that had failed has run for a minute; either
+// may be nil.
+func New(onFailure func(Failure), onRecovery func(task string)) *Group {
 	if onFailure == nil {
 		onFailure = func(Failure) {}
 	}
-	return &Group{onFailure: onFailure}
+	if onRecovery == nil {
+		onRecovery = func(string) {}
+	}
+	return &Group{onFailure: onFailure, onRecovery: onRecovery}
 }
 
 // Start runs t until its handle or the group is stopped.
@@ -100,9 +105,13 @@ func (h *Handle) Name() string { return h.name }
 
 func (g *Group) keepRunning(ctx context.Context, t Task) {
 	delay := firstDelay
+	var recovered *time.Timer
 	for {
 		started := time.Now()
 		err := guarded(ctx, t)
+		if recovered != nil {
+			recovered.Stop()
+		}
 		if ctx.Err() != nil {
 			return
 		}
@@ -120,6 +129,7 @@ func (g *Group) keepRunning(ctx context.Context, t Task) {
 			return
 		case <-time.After(wait):
 		}
+		recovered = time.AfterFunc(steady, func() { g.onRecovery(t.Name) })
 	}
 }
 

@@ -16,7 +16,7 @@ func TestFailedTaskIsStartedAgainWithGrowingDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failures []supervise.Failure
 		runs := 0
-		g := supervise.New(func(f supervise.Failure) { failures = append(failures, f) })
+		g := supervise.New(func(f supervise.Failure) { failures = append(failures, f) }, nil)
 		g.Start(supervise.Task{Name: "broken", Run: func(context.Context) error {
 			runs++
 			switch runs {
@@ -46,7 +46,7 @@ func TestTaskThatRanSteadilyStartsOverAtTheFirstDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failures := make(chan supervise.Failure, 100)
 		runs := 0
-		g := supervise.New(func(f supervise.Failure) { failures <- f })
+		g := supervise.New(func(f supervise.Failure) { failures <- f }, nil)
 		g.Start(supervise.Task{Name: "usb", Run: func(ctx context.Context) error {
 			if runs++; runs == 6 {
 				time.Sleep(2 * time.Minute) // one long, healthy run
@@ -64,7 +64,7 @@ func TestTaskThatRanSteadilyStartsOverAtTheFirstDelay(t *testing.T) {
 func TestStopEndsTheLastStartedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var order []string
-		g := supervise.New(nil)
+		g := supervise.New(nil, nil)
 		for _, name := range []string{"bus", "bank", "front"} {
 			g.Start(supervise.Task{Name: name, Run: func(ctx context.Context) error {
 				<-ctx.Done()
@@ -75,5 +75,23 @@ func TestStopEndsTheLastStartedFirst(t *testing.T) {
 		synctest.Wait()
 		g.Stop()
 		require.Equal(t, []string{"front", "bank", "bus"}, order)
+	})
+}
+
+func TestRecoveryIsToldAfterASteadyMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		recovered := make(chan string, 10)
+		runs := 0
+		g := supervise.New(nil, func(task string) { recovered <- task })
+		g.Start(supervise.Task{Name: "bus", Run: func(ctx context.Context) error {
+			if runs++; runs < 3 {
+				return errors.New("no socket")
+			}
+			<-ctx.Done()
+			return nil
+		}})
+		require.Equal(t, "bus", <-recovered)
+		g.Stop()
+		require.Empty(t, recovered, "told once")
 	})
 }

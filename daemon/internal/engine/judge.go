@@ -1,0 +1,168 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/health"
+	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+)
+
+var zeroTime time.Time
+
+// startGrace is how long the first connections may take before `starting`
+// gives way to what is missing.
+const startGrace = 15 * time.Second
+
+// verdict is one modem's contribution to the overall state.
+type verdict struct {
+	state  model.State
+	reason string
+	wake   time.Time
+}
+
+// rank orders the states by how much they need attention.
+var rank = map[model.State]int{
+	model.StateOperational: 0,
+	model.StateStarting:    1,
+	model.StateWaiting:     2,
+	model.StateRideThrough: 3,
+	model.StateDegraded:    4,
+}
+
+// judge decides the overall state, its reason in words, and when time alone
+// will change it.
+func (e *Engine) judge(now time.Time) (model.State, string, time.Time) {
+	if !e.settings.Valid {
+		if e.settings.DeviceID == "" {
+			return model.StateStarting, "reading the configuration", zeroTime
+		}
+		return model.StateStopped, "the configuration has errors and there is no earlier one; see `remsim config`", zeroTime
+	}
+	if !e.settings.Enabled {
+		return model.StateStopped, "switched off: option enabled '0' in section main", zeroTime
+	}
+	worst := verdict{state: model.StateOperational}
+	remote := 0
+	for _, m := range e.modems {
+		if !m.wantsRemote() {
+			continue
+		}
+		remote++
+		v := m.judge(now, e.started, e.settings.Grace)
+		worst.wake = earliest(worst.wake, v.wake)
+		if worst.reason == "" || rank[v.state] > rank[worst.state] {
+			worst.state, worst.reason = v.state, v.reason
+		}
+	}
+	if remote == 0 {
+		return model.StateOperational, "no modem uses a remote card", zeroTime
+	}
+	return worst.state, worst.reason, worst.wake
+}
+
+// judge tells how one modem's remote card is doing.
+func (m *modem) judge(now, started time.Time, grace time.Duration) verdict {
+	name := m.conf.Name
+	switch {
+	case m.unmapped:
+		return verdict{state: model.StateWaiting, reason: fmt.Sprintf("%s: unmapped by command, waiting for a new assignment", name)}
+	case m.cardHeld():
+		return m.judgeHeld(now, grace)
+	case m.cardWorks() && m.muted != "":
+		return verdict{state: model.StateDegraded, reason: fmt.Sprintf("%s: %s", name, m.muted)}
+	case m.cardWorks():
+		return verdict{state: model.StateOperational, reason: fmt.Sprintf("%s uses the card in bank %s", name, m.where())}
+	case m.front.reported && !m.front.up:
+		return verdict{state: model.StateDegraded, reason: fmt.Sprintf("%s: no card can be shown, front %s is down: %s", name, m.front.kind, m.front.reason)}
+	case m.assigned == nil:
+		return m.judgeUnassigned(now, started)
+	case m.bankd.Reason != "":
+		return verdict{state: model.StateDegraded, reason: fmt.Sprintf("%s: bank %s: %s", name, m.where(), m.bankd.Reason)}
+	}
+	return verdict{state: model.StateStarting, reason: fmt.Sprintf("%s: fetching the card from bank %s", name, m.where())}
+}
+
+func (m *modem) judgeHeld(now time.Time, grace time.Duration) verdict {
+	end := m.lostSince.Add(grace)
+	why := orElse(m.bankd.Reason, "connection lost")
+	if now.Before(end) {
+		return verdict{
+			state:  model.StateRideThrough,
+			reason: fmt.Sprintf("%s: bank %s is away (%s), the card is held", m.conf.Name, m.where(), why),
+			wake:   end,
+		}
+	}
+	return verdict{state: model.StateDegraded,
+		reason: fmt.Sprintf("%s: bank %s has been away for more than %s (%s), the card is still held", m.conf.Name, m.where(), grace, why)}
+}
+
+func (m *modem) judgeUnassigned(now, started time.Time) verdict {
+	name := m.conf.Name
+	switch {
+	case m.server.State == model.ConnConnected:
+		return verdict{state: model.StateWaiting, reason: fmt.Sprintf("%s: registered as client %d slot %d, no card assigned yet", name, m.client.ID, m.client.Slot)}
+	case m.server.Reason != "":
+		return verdict{state: model.StateWaiting, reason: fmt.Sprintf("%s: server %s: %s", name, m.server.Address, m.server.Reason)}
+	case now.Before(started.Add(startGrace)):
+		return verdict{state: model.StateStarting, reason: fmt.Sprintf("%s: connecting", name), wake: started.Add(startGrace)}
+	}
+	return verdict{state: model.StateWaiting, reason: fmt.Sprintf("%s: no card assigned yet", name)}
+}
+
+// where names the assigned bank slot.
+func (m *modem) where() string {
+	if m.assigned == nil {
+		return "?"
+	}
+	return fmt.Sprintf("%d slot %d", m.assigned.ID, m.assigned.Slot)
+}
+
+// graceLeft is how many seconds of ride-through are left, 0 when none runs.
+func (e *Engine) graceLeft(now time.Time) int {
+	left := time.Duration(0)
+	for _, m := range e.modems {
+		if m.cardHeld() {
+			left = max(left, m.lostSince.Add(e.settings.Grace).Sub(now))
+		}
+	}
+	return int(left / time.Second)
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// snapshot builds the published state.
+func (e *Engine) snapshot(now time.Time) *model.Snapshot {
+	state, reason, _ := e.judge(now)
+	s := &model.Snapshot{
+		Version: e.opts.Version, Started: e.started,
+		DeviceID: e.settings.DeviceID, State: state, Reason: reason,
+		Modems: []model.Modem{}, Links: []model.Link{}, Sessions: []model.Session{}, Budget: []model.Budget{},
+		Failover: model.Failover{Candidates: []model.Candidate{}},
+		IonMesh:  model.IonMesh{State: "off"},
+	}
+	for _, m := range e.modems {
+		s.Modems = append(s.Modems, m.view())
+		if session := m.session(); session != nil {
+			s.Sessions = append(s.Sessions, *session)
+		}
+	}
+	s.Health = e.health(now, s)
+	return s
+}
+
+// health computes the findings and writes those that came or went into the
+// journal.
+func (e *Engine) health(now time.Time, s *model.Snapshot) model.Health {
+	h := health.Compute(now, e.conditions(s), e.findings)
+	for _, f := range health.News(e.findings, h.Findings) {
+		e.note(now, model.KindFinding, f.Subject, f.Text, map[string]string{"code": f.Code, "severity": string(f.Severity)})
+	}
+	e.findings = h.Findings
+	return h
+}

@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+)
+
+// modem is what the engine knows and wants of one configured modem.
+type modem struct {
+	conf Modem
+
+	// Wanted, by command; they hold until the daemon ends.
+	source     model.Source // "" as configured
+	mapped     *model.BankAssignment
+	unmapped   bool
+	tracing    bool
+	generation int64
+
+	// Seen.
+	server, bankd peer
+	client        model.ClientSlot
+	assigned      *model.BankSlot
+	front         frontSeen
+	card          model.Card
+	tpdu          model.TPDU
+	lostSince     time.Time // when the bank was lost while the card was held
+	muted         string    // why the last command got no answer; "" after one did
+	mutedAt       time.Time
+}
+
+// peer is one end of the session as last reported.
+type peer struct {
+	model.Peer
+	code string // finding code that names the failure
+}
+
+// frontSeen is the state of the card front.
+type frontSeen struct {
+	reported bool
+	up       bool
+	kind     string
+	device   string
+	reason   string
+	since    time.Time
+}
+
+func newModem(conf Modem) *modem {
+	m := &modem{}
+	m.server.State, m.bankd.State = model.ConnIdle, model.ConnIdle
+	m.card.State = model.CardNone
+	m.client = conf.Session.Client
+	return m
+}
+
+// reconfigure takes new settings. An assignment given by command survives: it
+// is newer than the file.
+func (m *modem) reconfigure(conf Modem) {
+	m.conf = conf
+	m.client = conf.Session.Client
+}
+
+// wantsRemote tells whether the remote card is to be used.
+func (m *modem) wantsRemote() bool { return m.wantedSource() == model.SourceRemote }
+
+func (m *modem) wantedSource() model.Source {
+	if m.source != "" {
+		return m.source
+	}
+	return m.conf.Source
+}
+
+// view is the modem as published.
+func (m *modem) view() model.Modem {
+	v := model.Modem{
+		Name: m.conf.Name, Role: m.conf.Role, Network: m.conf.Network,
+		State: "absent", Card: m.card,
+	}
+	v.Card.Source = m.wantedSource()
+	v.Card.Front = m.conf.Front
+	if !m.wantsRemote() {
+		v.Card = model.Card{Source: v.Card.Source, State: model.CardNone}
+	}
+	return v
+}
+
+// session is the RSPRO session as published, nil for a modem without one.
+func (m *modem) session() *model.Session {
+	if m.conf.Source != model.SourceRemote && m.source != model.SourceRemote {
+		return nil
+	}
+	s := &model.Session{
+		Modem: m.conf.Name, State: m.sessionState(),
+		Server: m.server.Peer, Bankd: m.bankd.Peer, TPDU: m.tpdu,
+	}
+	client := m.client
+	s.Client = &client
+	if m.assigned != nil {
+		bank := *m.assigned
+		s.Bank = &bank
+	}
+	return s
+}
+
+// sessionState sums both connections up: the bank's decides once a slot is
+// assigned, the server's before that.
+func (m *modem) sessionState() model.ConnState {
+	if m.assigned != nil {
+		return m.bankd.State
+	}
+	if m.server.State == model.ConnConnected {
+		return model.ConnConnecting // registered, waiting for a slot
+	}
+	return m.server.State
+}
+
+// cardHeld tells that the modem is shown a card whose bank is away.
+func (m *modem) cardHeld() bool { return m.card.State == model.CardLost }
+
+// cardWorks tells that the modem is shown a card that answers.
+func (m *modem) cardWorks() bool {
+	switch m.card.State {
+	case model.CardPresent, model.CardPowered, model.CardReset, model.CardReady:
+		return true
+	}
+	return false
+}

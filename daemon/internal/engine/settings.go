@@ -1,0 +1,47 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+)
+
+// Settings are what the engine needs to know of the configuration.
+type Settings struct {
+	// Valid is false when no configuration could be accepted, not even an
+	// older one: nothing is touched then.
+	Valid    bool
+	Enabled  bool
+	DeviceID string
+	Grace    time.Duration // how long a lost bank is ridden through before the state is degraded
+	Modems   []Modem
+	// Errors and Warnings are what the check of the newest file said, one
+	// sentence each. OldConfig tells that the file was refused and an earlier
+	// configuration is in use.
+	Errors    []string
+	Warnings  []string
+	OldConfig bool
+}
+
+// Modem is one configured modem.
+type Modem struct {
+	Name    string
+	Role    model.Role
+	Network string
+	Source  model.Source
+	// Front is the kind of front the modem will get, or "" with the reason
+	// in NoFront.
+	Front       string
+	FrontDevice string
+	NoFront     string
+	ATR         []byte // overrides the bank's when not empty
+	// Session is the configured plan: client slot, servers, direct bank.
+	Session model.SessionPlan
+	// Banks are the configured banks, by id, for `map` without an address.
+	Banks map[uint16]model.Endpoint
+	// DefaultBank gives TLS and keep-alive for a bank that no section names.
+	DefaultBank model.Endpoint
+	// ClearText names the peers whose connection is not protected although
+	// it leaves the machine (allow_insecure).
+	ClearText []string
+}

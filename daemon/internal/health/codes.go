@@ -1,0 +1,148 @@
+package health
+
+import (
+	"slices"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+)
+
+// Codes of findings. They are stable once released.
+const (
+	ConfigInvalid = "config-invalid"
+	ConfigRefused = "config-refused"
+	ConfigWarning = "config-warning"
+	Disabled      = "disabled"
+	TaskFailing   = "task-failing"
+	ClearText     = "rspro-clear-text"
+	FrontNone     = "front-none"
+	FrontDown     = "front-down"
+	NoAssignment  = "no-assignment"
+	Unmapped      = "unmapped"
+	CardHeld      = "card-held"
+	CardHeldLong  = "card-held-long"
+	CardSilent    = "card-silent"
+)
+
+// Server and Bank are put before a peer code (model.PeerCodes) to make the code
+// of the finding: server-dns-failed, bank-no-card.
+const (
+	Server = "server-"
+	Bank   = "bank-"
+)
+
+// Doc describes one finding code: what is true, how bad it is and the cure.
+// docs/TROUBLESHOOTING.md has a section for each.
+type Doc struct {
+	Code     string
+	Severity model.Severity
+	Text     string
+	Fix      string
+}
+
+// own are the findings that are not about a connection.
+var own = []Doc{
+	{ConfigInvalid, model.Critical, "the configuration cannot be used and there is no earlier one",
+		"Run `remsim config check`, correct /etc/config/remsim, then `ubus call remsim reload`."},
+	{ConfigRefused, model.Critical, "the new configuration was refused, the last accepted one is in use",
+		"Run `remsim config check`, correct /etc/config/remsim, then `ubus call remsim reload`."},
+	{ConfigWarning, model.Warning, "the configuration holds something that has no effect",
+		"Run `remsim config check` and correct what it names."},
+	{Disabled, model.Info, "remsim is switched off",
+		"Set option enabled '1' in section main when the settings are complete."},
+	{TaskFailing, model.Warning, "a part of remsim keeps failing and is started again",
+		"Read the reason; if it names no device or service of yours, report it with the system log."},
+	{ClearText, model.Critical, "card traffic travels in clear text",
+		"Set option tls '1' for this peer, or keep the connection inside a VPN."},
+	{FrontNone, model.Critical, "the modem has no way to take a remote card",
+		"Set option front and option front_device of the modem to what is connected."},
+	{FrontDown, model.Critical, "the card front cannot be opened",
+		"Check that the device is plugged in and that nothing else uses it; remsim tries again by itself."},
+	{NoAssignment, model.Warning, "no card is assigned to this modem",
+		"Create a slot map for this client id and slot at the RSPRO server, or add a bank section."},
+	{Unmapped, model.Info, "the card was taken away by the command unmap",
+		"Run `remsim map`, or let the server assign a slot anew."},
+	{CardHeld, model.Warning, "the bank is away, the card is held for the modem",
+		"Nothing to do yet: remsim reconnects by itself. Look at the bank if this lasts."},
+	{CardHeldLong, model.Critical, "the bank has been away for longer than the grace time",
+		"Check the bank and the path to it; the card stays held until it is back."},
+	{CardSilent, model.Warning, "the card does not answer in time",
+		"Check the bank's card reader and the delay to it; `remsim test card` measures it."},
+}
+
+// peers are the findings about a connection, for the server and for the bank.
+var peers = []struct {
+	code     string
+	severity model.Severity
+	text     string
+	fix      string
+}{
+	{model.PeerDNSFailed, model.Warning, "its name cannot be resolved",
+		"Check the spelling of option host and that DNS works on the control path."},
+	{model.PeerConnectRefused, model.Warning, "nothing listens there",
+		"Check option port and that the program runs; remsim tries again by itself."},
+	{model.PeerConnectTimeout, model.Warning, "it does not answer",
+		"Check the address, the path to it and firewalls between; remsim tries again by itself."},
+	{model.PeerTLSFailed, model.Critical, "the TLS handshake fails",
+		"Check that the peer speaks TLS on this port and accepts the client certificate."},
+	{model.PeerCertificateExpired, model.Critical, "its certificate has expired",
+		"Renew the peer's certificate, or check the router's clock."},
+	{model.PeerCertificateNotYetValid, model.Critical, "its certificate is not valid yet",
+		"Check the router's clock: it may not have been set since it was switched on."},
+	{model.PeerCertificateUntrusted, model.Critical, "its certificate is not trusted",
+		"Set option ca_cert to the authority that signed it, and host to the name in it."},
+	{model.PeerGarbage, model.Critical, "it does not speak RSPRO",
+		"Check option port: something else, often a web server, answers there."},
+	{model.PeerMalformed, model.Warning, "it sent a malformed message",
+		"Report the text with the versions of both sides; remsim reconnects by itself."},
+	{model.PeerKeepAliveTimeout, model.Warning, "it stopped answering keep-alives",
+		"Check the path to it; remsim reconnects by itself."},
+	{model.PeerClosed, model.Warning, "it closed the connection",
+		"Look at the peer's log if this lasts; remsim reconnects by itself."},
+	{model.PeerIdentityInUse, model.Critical, "another client uses the same client id and slot",
+		"Give each router its own client_id and client_slot. After a cut, an old connection may block for about a minute."},
+	{model.PeerNoCard, model.Critical, "it has no card in the assigned slot",
+		"Check the slot map, the bank's reader and card. A bank that still serves a dead connection needs unmap and map, or a restart."},
+	{model.PeerRefused, model.Warning, "it refused this client",
+		"The text names the result; check client_id, client_slot and the slot map."},
+	{model.PeerWrongType, model.Critical, "it is not the program that is expected there",
+		"A server listens on 9998, a bank on 9999: check host and port of the sections server and bank."},
+	{model.PeerOutOfStep, model.Warning, "its answers did not fit the commands",
+		"Report it with the bank's version; remsim reconnects by itself and loses no command silently."},
+	{model.PeerWriteTimeout, model.Warning, "it takes no data",
+		"Check the path to it; remsim reconnects by itself."},
+}
+
+// Codes lists every finding code there is, sorted by code.
+func Codes() []Doc {
+	all := slices.Clone(own)
+	for _, p := range peers {
+		all = append(all,
+			Doc{Server + p.code, p.severity, "RSPRO server: " + p.text, p.fix},
+			Doc{Bank + p.code, p.severity, "bank: " + p.text, p.fix})
+	}
+	slices.SortFunc(all, func(a, b Doc) int {
+		if a.Code < b.Code {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// Lookup returns the description of a code. An unknown code describes itself.
+func Lookup(code string) Doc {
+	for _, d := range own {
+		if d.Code == code {
+			return d
+		}
+	}
+	for _, p := range peers {
+		switch code {
+		case Server + p.code:
+			return Doc{code, p.severity, "RSPRO server: " + p.text, p.fix}
+		case Bank + p.code:
+			return Doc{code, p.severity, "bank: " + p.text, p.fix}
+		}
+	}
+	return Doc{Code: code, Severity: model.Warning, Text: code}
+}

@@ -1,0 +1,38 @@
+package model
+
+// KindDoc describes one kind of journal entry; docs/UBUS.md is made from it.
+type KindDoc struct {
+	Kind    string
+	Subject string // what the subject names
+	Text    string
+}
+
+// Kinds of journal entries. They are stable once released.
+const (
+	KindDaemon     = "daemon"
+	KindConfig     = "config"
+	KindState      = "state"
+	KindServer     = "server"
+	KindBank       = "bank"
+	KindAssignment = "assignment"
+	KindFront      = "front"
+	KindCard       = "card"
+	KindCommand    = "command"
+	KindFinding    = "finding"
+	KindTask       = "task"
+)
+
+// EventKinds lists every kind of journal entry with its meaning.
+var EventKinds = []KindDoc{
+	{KindDaemon, "remsim", "the daemon started or was asked to stop"},
+	{KindConfig, "remsim", "a configuration was accepted or refused"},
+	{KindState, "remsim", "the overall state changed; the text is its reason"},
+	{KindServer, "modem", "the connection to the RSPRO server changed"},
+	{KindBank, "modem", "the connection to the bank changed"},
+	{KindAssignment, "modem", "a bank slot was assigned or withdrawn"},
+	{KindFront, "modem", "the card front opened its device or lost it"},
+	{KindCard, "modem", "the card as the modem sees it changed: inserted, removed, reset, lost, back; or a command got no answer"},
+	{KindCommand, "modem", "somebody gave a command"},
+	{KindFinding, "subject of the finding", "a finding came or went"},
+	{KindTask, "task", "a part of the daemon failed and is started again"},
+}
