@@ -1,0 +1,50 @@
+# remsim for OpenWrt. `make` prints the targets.
+
+GO       ?= go
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+TAGS     := nethttpomithttp2
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+BUILD    := build
+TOOLS    := $(CURDIR)/$(BUILD)/tools
+STATICCHECK_VERSION := v0.8.2
+FUZZTIME ?= 10s
+ARGS     ?=
+
+export CGO_ENABLED = 0
+
+.PHONY: help build demo test race lint fuzz bench size packages-debian clean
+
+help: ## print this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build remsim and remsim-demo for this machine into build/
+	@mkdir -p $(BUILD)
+	$(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o $(BUILD)/ ./daemon/cmd/...
+
+demo: build ## run the whole product on fakes and narrate it (ARGS=--once ends by itself)
+	@$(BUILD)/remsim-demo $(ARGS)
+
+test: packages-debian ## install what the tests need and run all of them
+	@tests/run.sh
+
+lint: packages-debian $(TOOLS)/staticcheck ## gofmt, vet, staticcheck, shellcheck, module tidiness
+	@STATICCHECK=$(TOOLS)/staticcheck tests/lint.sh
+
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@FUZZTIME=$(FUZZTIME) tests/fuzz.sh
+
+bench: build ## speed: codec, relay, ubus, as ratios where a machine matters
+	@tests/bench.sh
+
+size: ## size of the router program per architecture, memory and wake-ups when idle
+	@tests/size.sh
+
+packages-debian: ## install the Debian packages of tests/packages.txt (as root; else name what is missing)
+	@tests/packages.sh
+
+$(TOOLS)/staticcheck:
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) $(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+
+clean: ## remove build/
+	rm -rf $(BUILD)

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Install the Debian packages of tests/packages.txt that are missing. Elsewhere,
+# or without root, say which ones are and go on: their tests skip with a reason.
+set -eu
+cd "$(dirname "$0")"
+command -v dpkg-query >/dev/null || {
+	echo "not a Debian system: install the packages of tests/packages.txt by hand" >&2
+	exit 0
+}
+missing=
+wanted=$(sed 's/#.*//' packages.txt)
+for name in $wanted; do
+	dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null | grep -qx installed || missing="$missing $name"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ]; then
+	echo "missing Debian packages (install them as root):$missing" >&2
+	exit 0
+fi
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+# Services of these packages must not start here: the tests run private ones.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 755 $policy
+	trap 'rm -f $policy' EXIT
+fi
+apt-get -q update >/dev/null
+# shellcheck disable=SC2086 # one word per package
+apt-get -q install -y --no-install-recommends $missing >/dev/null

@@ -1,0 +1,19 @@
+#!/bin/sh
+# Run every Go test with the race detector and end with a report.
+set -eu
+cd "$(dirname "$0")/.."
+mkdir -p build
+go build -trimpath -tags nethttpomithttp2 -o build/ ./daemon/cmd/...
+go build -o build/report ./tests/report
+export REMSIM_BUILD="$PWD/build"
+status=0
+if CGO_ENABLED=1 go build -race -o /dev/null ./tests/report 2>/dev/null; then
+	race="-race"
+	export CGO_ENABLED=1
+else
+	race=
+	echo "no C compiler: running without the race detector" >&2
+fi
+# shellcheck disable=SC2086 # empty or one word
+go test $race -json -tags nethttpomithttp2 -timeout 15m ./daemon/... ./tests/... | build/report || status=$?
+exit $status
