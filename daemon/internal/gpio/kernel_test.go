@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -149,22 +150,25 @@ func (r *simRig) unplug() {
 
 // export exports a line by hand and returns the name of its directory.
 func (r *simRig) export(t *testing.T, offset int) string {
-	dirs, err := filepath.Glob("/sys/class/gpio/gpiochip*/label")
-	require.NoError(t, err)
-	for _, label := range dirs {
-		if r.read(label) != "router-gpio" {
-			continue
+	number := fmt.Sprint(r.base() + offset)
+	r.write("/sys/class/gpio/export", number)
+	t.Cleanup(func() { r.write("/sys/class/gpio/unexport", number) })
+	return "gpio" + number
+}
+
+// base is the chip's first line in the kernel's global numbering.
+func (r *simRig) base() int {
+	labels, err := filepath.Glob("/sys/class/gpio/gpiochip*/label")
+	require.NoError(r.t, err)
+	for _, label := range labels {
+		if r.read(label) == "router-gpio" {
+			n, err := strconv.Atoi(r.read(filepath.Join(filepath.Dir(label), "base")))
+			require.NoError(r.t, err)
+			return n
 		}
-		var base int
-		_, err := fmt.Sscan(r.read(filepath.Join(filepath.Dir(label), "base")), &base)
-		require.NoError(t, err)
-		number := fmt.Sprint(base + offset)
-		r.write("/sys/class/gpio/export", number)
-		t.Cleanup(func() { r.write("/sys/class/gpio/unexport", number) })
-		return "gpio" + number
 	}
-	t.Fatal("gpio-sim has no chip below /sys/class/gpio")
-	return ""
+	r.t.Fatal("gpio-sim has no chip below /sys/class/gpio")
+	return 0
 }
 
 var traced = regexp.MustCompile(`gpio_value: (\d+) set (\d)`)
@@ -178,22 +182,14 @@ func (r *simRig) writes(offset int) (func() []string, bool) {
 	}
 	r.write(filepath.Join(tracefs, "events/gpio/gpio_value/enable"), "1")
 	r.write(filepath.Join(tracefs, "trace"), "")
+	number := strconv.Itoa(r.base() + offset)
 	return func() []string {
-		text := r.read(filepath.Join(tracefs, "trace"))
 		var out []string
-		for _, m := range traced.FindAllStringSubmatch(text, -1) {
-			if r.sameLine(m[1], offset) {
+		for _, m := range traced.FindAllStringSubmatch(r.read(filepath.Join(tracefs, "trace")), -1) {
+			if m[1] == number {
 				out = append(out, map[string]string{"0": "low", "1": "high"}[m[2]])
 			}
 		}
 		return out
 	}, true
-}
-
-// sameLine compares a global GPIO number with a line of our chip.
-func (r *simRig) sameLine(number string, offset int) bool {
-	var n int
-	_, err := fmt.Sscan(number, &n)
-	require.NoError(r.t, err)
-	return n%8 == offset // gpiolib gives our only chip of 8 lines a multiple of 8
 }
