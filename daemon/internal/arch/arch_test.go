@@ -38,7 +38,7 @@ var may = map[string]string{
 
 	"internal/config": "internal/model",
 	"internal/engine": "internal/model internal/cell internal/inventory internal/failover internal/cardswitch internal/budget internal/health internal/journal",
-	"internal/api":    "internal/engine internal/journal internal/model internal/ubus",
+	"internal/api":    "internal/engine internal/health internal/journal internal/model internal/ubus",
 
 	// Drivers: never each other.
 	"internal/rspro/client":   "internal/rspro internal/card internal/model internal/cell",

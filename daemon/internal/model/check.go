@@ -9,3 +9,12 @@ type Check struct {
 	Fix       string `json:"fix"`
 	DependsOn string `json:"depends_on"` // name of the parent, "" for a root
 }
+
+// ConfigReport is what the check of the configuration file said.
+type ConfigReport struct {
+	OK       bool      `json:"ok"`
+	Errors   []Problem `json:"errors"`
+	Warnings []Problem `json:"warnings"`
+	Costs    []Cost    `json:"costs"`
+	Path     string    `json:"path"`
+}

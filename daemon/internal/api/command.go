@@ -1,0 +1,84 @@
+package api
+
+import (
+	"context"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+	"github.com/terminills/remsim-openwrt/daemon/internal/ubus"
+)
+
+// do carries out a command and replies with the sequence that shows its effect.
+func (a *API) do(ctx context.Context, req *ubus.Request, cmd model.Command) {
+	seq, err := a.engine.Do(ctx, cmd)
+	a.answer(req, map[string]int64{"sequence": seq}, err)
+}
+
+func (a *API) sim(ctx context.Context, req *ubus.Request) {
+	modem, err1 := req.Args.Text("modem", "")
+	source, err2 := req.Args.Text("source", "")
+	if err := firstOf(err1, err2); err != nil {
+		a.refuse(req, err)
+		return
+	}
+	a.do(ctx, req, model.SetSource{Modem: modem, Source: model.Source(source)})
+}
+
+// maxID is the largest RSPRO bank or slot number.
+const maxID = 1023
+
+func (a *API) mapBank(ctx context.Context, req *ubus.Request) {
+	modem, err1 := req.Args.Text("modem", "")
+	host, err2 := req.Args.Text("host", "")
+	port, err3 := req.Args.Int("port", 0)
+	bank, err4 := idArg(req, "bank_id")
+	slot, err5 := idArg(req, "slot")
+	err := firstOf(err1, err2, err3, err4, err5)
+	if err == nil && (port < 0 || port > 65535) {
+		err = invalid("argument port: %d is not 1..65535", port)
+	}
+	if err != nil {
+		a.refuse(req, err)
+		return
+	}
+	a.do(ctx, req, model.MapBank{Modem: modem, Host: host, Port: int(port), Slot: model.BankSlot{ID: bank, Slot: slot}})
+}
+
+// idArg reads a bank or slot number, which must be given: 0 is a valid one.
+func idArg(req *ubus.Request, name string) (uint16, error) {
+	if !req.Args.Has(name) {
+		return 0, invalid("argument %s is missing; accepted: 0..%d", name, maxID)
+	}
+	n, err := req.Args.Int(name, 0)
+	if err == nil && (n < 0 || n > maxID) {
+		err = invalid("argument %s: %d is not 0..%d", name, n, maxID)
+	}
+	return uint16(n), err
+}
+
+func (a *API) unmap(ctx context.Context, req *ubus.Request) {
+	modem, err := req.Args.Text("modem", "")
+	if err != nil {
+		a.refuse(req, err)
+		return
+	}
+	a.do(ctx, req, model.Unmap{Modem: modem})
+}
+
+func (a *API) tracing(ctx context.Context, req *ubus.Request) {
+	modem, err1 := req.Args.Text("modem", "")
+	on, err2 := req.Args.Bool("on", true)
+	if err := firstOf(err1, err2); err != nil {
+		a.refuse(req, err)
+		return
+	}
+	a.do(ctx, req, model.SetTracing{Modem: modem, On: on})
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,14 @@
+#!/bin/sh
+# Speed. Figures of one run on one machine: compare them as ratios, and with the
+# raw socket row that stands beside them.
+set -eu
+cd "$(dirname "$0")/.."
+run() { # TITLE PACKAGE...
+	printf '\n== %s\n' "$1"
+	shift
+	CGO_ENABLED=0 go test -run '^$' -bench . -benchmem -benchtime "${BENCHTIME:-1s}" -tags nethttpomithttp2 "$@" | grep -E '^(Benchmark|FAIL|panic)' || exit 1
+}
+run "RSPRO codec (goal: 64-byte TPDU <= 500 ns each way, 0 and <= 1 allocations)" ./daemon/internal/rspro
+run "front -> relay -> loopback bank (goal: added p50 <= 50 us, p99 <= 1 ms, 0 allocations)" ./daemon/internal/app ./daemon/internal/relay ./daemon/internal/rspro/client
+run "front vpcd" ./daemon/internal/card/vpcd
+run "ubus (goal: the object's own work <= 40 us a status call)" ./daemon/internal/ubus ./daemon/internal/api

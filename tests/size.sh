@@ -1,0 +1,32 @@
+#!/bin/sh
+# Size of the router program per architecture against its limits, then memory
+# and wake-ups of the idle daemon on this machine.
+set -eu
+cd "$(dirname "$0")/.."
+mkdir -p build/size
+status=0
+row() { printf '%-10s %10s %10s   %s\n' "$@"; }
+row arch bytes "xz -9" limits
+while read -r arch env max maxxz; do
+	out=build/size/remsim-$arch
+	# shellcheck disable=SC2046,SC2086 # env is one or two assignments
+	env CGO_ENABLED=0 GOOS=linux $(echo "$env" | tr , ' ') \
+		go build -trimpath -tags nethttpomithttp2 -ldflags '-s -w' -o "$out" ./daemon/cmd/remsim
+	bytes=$(wc -c <"$out")
+	packed=$(xz -9 -c "$out" | wc -c)
+	verdict="<= $max, <= $maxxz"
+	if [ "$bytes" -gt "$max" ] || [ "$packed" -gt "$maxxz" ]; then
+		verdict="$verdict  TOO LARGE"
+		status=1
+	fi
+	row "$arch" "$bytes" "$packed" "$verdict"
+done <<'TABLE'
+arm64 GOARCH=arm64 8000000 2700000
+mipsle GOARCH=mipsle,GOMIPS=softfloat 9000000 2700000
+mips GOARCH=mips,GOMIPS=softfloat 9000000 2700000
+arm GOARCH=arm,GOARM=7 9000000 2700000
+amd64 GOARCH=amd64 9000000 2700000
+TABLE
+go build -trimpath -tags nethttpomithttp2 -ldflags '-s -w' -o build/ ./daemon/cmd/...
+REMSIM_BUILD="$PWD/build" go test -count=1 -v -run '^TestIdle$' ./tests/e2e | grep -E '^ +idle|^(---|FAIL|ok)' || status=1
+exit $status
