@@ -1,0 +1,108 @@
+package ubusfake_test
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/ubus"
+	"github.com/terminills/remsim-openwrt/daemon/internal/ubus/ubusfake"
+)
+
+// patience bounds every wait; it is long because the tests share slow cores.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// broker is a bus under test: ours, or the real one.
+type broker struct {
+	name  string
+	start func(t *testing.T) (socket string)
+}
+
+var brokers = []broker{{"ubusfake", startFake}, {"ubusd", startReal}}
+
+// onEach runs one test against ubusfake and, where it is installed, the real ubusd.
+func onEach(t *testing.T, test func(t *testing.T, socket string)) {
+	for _, b := range brokers {
+		t.Run(b.name, func(t *testing.T) { test(t, b.start(t)) })
+	}
+}
+
+func socketPath(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ubus") // t.TempDir can be too long for a socket
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return filepath.Join(dir, "sock")
+}
+
+func startFake(t *testing.T) string {
+	t.Helper()
+	b, err := ubusfake.Start(socketPath(t))
+	require.NoError(t, err)
+	t.Cleanup(func() { b.Close() })
+	return b.Path()
+}
+
+// startReal starts ubusd. It wants root: only root passes its access checks
+// without files that root owns.
+func startReal(t *testing.T) string {
+	t.Helper()
+	program, err := exec.LookPath("ubusd")
+	if err != nil {
+		t.Skip("needs ubusd: no Debian package has it; build openwrt/ubus and put it on the PATH")
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: ubusd lets nobody else publish or call without access lists owned by root")
+	}
+	path := socketPath(t)
+	cmd := exec.Command(program, "-s", path, "-A", filepath.Dir(path))
+	cmd.Stderr = os.Stderr
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	require.Eventually(t, func() bool {
+		nc, err := net.Dial("unix", path)
+		if err == nil {
+			nc.Close()
+		}
+		return err == nil
+	}, patience, 10*time.Millisecond, "ubusd does not listen")
+	return path
+}
+
+func dial(t *testing.T, socket string) *ubus.Conn {
+	t.Helper()
+	c, err := ubus.Dial(bounded(t), socket)
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func bounded(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func receive[T any](t *testing.T, ch <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(patience):
+		require.FailNow(t, "nothing came", what)
+		panic("unreachable")
+	}
+}
