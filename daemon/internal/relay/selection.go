@@ -1,0 +1,178 @@
+package relay
+
+import "bytes"
+
+const (
+	maxSelections = 8
+	maxSelectData = 16 // an AID (ISO 7816-4 §8.2.1.2) or a path of eight files
+)
+
+// selection is one command that moved a channel's selection, and its status word.
+type selection struct {
+	gsm  bool
+	head [4]byte // INS, P1, P2, P3
+	n    int
+	data [maxSelectData]byte
+	sw   uint16
+}
+
+// tpdu writes the command for a channel.
+func (s *selection) tpdu(b []byte, ch uint8) []byte {
+	cla := classByte(0x00, ch)
+	if s.gsm {
+		cla = 0xA0
+	}
+	b = append(append(b, cla), s.head[:]...)
+	return append(b, s.data[:s.n]...)
+}
+
+// selections lead from a reset to what is selected: the application, which stays the
+// channel's "current ADF" (7FFF) wherever else it goes, and the commands since the
+// last one that did not depend on where the channel stood.
+type selections struct {
+	app   selection // head[0] 0: none
+	chain [maxSelections]selection
+	n     int
+	// unknown: why the selection could not be followed; the next absolute
+	// SELECT ends that.
+	unknown string
+}
+
+// channel is one logical channel.
+type channel struct {
+	open    bool // opened by MANAGE CHANNEL; channel 0 is so always
+	at      selections
+	pointer bool   // the record pointer matters
+	bad     string // a state that only closing the channel, or another application, ends
+}
+
+func (c *channel) obstacle() string {
+	switch {
+	case c.bad != "":
+		return c.bad
+	case c.at.unknown != "":
+		return c.at.unknown
+	case c.pointer:
+		return "a record pointer is in use"
+	}
+	return ""
+}
+
+// selected learns from a SELECT that the card obeyed (TS 102 221 §11.1.1).
+func (c *channel) selected(gsm bool, tpdu []byte, sw uint16) {
+	c.pointer = false
+	p1, p2, body := tpdu[2], tpdu[3], tpdu[5:]
+	at := &c.at
+	if len(body) > maxSelectData {
+		at.unknown = "a SELECT is too long to repeat"
+		return
+	}
+	sel := selection{gsm: gsm, head: [4]byte(tpdu[1:5]), n: len(body), sw: sw}
+	copy(sel.data[:], body)
+	switch {
+	case p1 == 0x04 && p2&0x60 == 0x40:
+		*at = selections{unknown: "an application was closed"}
+	case p1 == 0x04 && p2&0x03 != 0:
+		*at = selections{}
+		c.bad = "an application was selected as last, next or previous of several"
+	case p1 == 0x04:
+		c.bad = ""
+		*at = selections{app: sel}
+	case p1 == 0x08:
+		at.restart(sel)
+	case p1 == 0x00 && (len(body) == 0 || isFID(body, 0x3F, 0x00) || isFID(body, 0x7F, 0xFF)):
+		at.restart(sel)
+	case p1 == 0x00 && at.back(sel):
+	default:
+		at.push(sel)
+	}
+}
+
+// accessed learns from a command on a file's content (TS 102 221 §11.1.3 to 11.1.8):
+// a short file identifier selects the file, and relative record modes move its
+// record pointer.
+func (c *channel) accessed(gsm bool, tpdu []byte, sw uint16) {
+	ins, p1, p2 := tpdu[1], tpdu[2], tpdu[3]
+	binary := ins == insReadBinary || ins == insUpdateBinary
+	sfi := p2 >> 3
+	if binary {
+		sfi = 0
+		if p1&0x80 != 0 {
+			sfi = p1 & 0x1F
+		}
+	}
+	switch {
+	case gsm || sfi == 0 || ins == insIncrease && p1&0x80 == 0:
+	case ins == insIncrease:
+		c.at.unknown = "INCREASE selected a file"
+	case binary && ins == insReadBinary, ins == insReadRecord && p2&0x07 == 0x04:
+		c.pointer = false
+		c.at.pushFile(selection{head: [4]byte(tpdu[1:5]), sw: sw})
+	case binary: // one byte is enough to select it again
+		c.at.pushFile(selection{head: [4]byte{insReadBinary, p1, 0, 1}, sw: 0x9000})
+	case p2&0x07 == 0x04 && ins == insUpdateRecord:
+		c.pointer = false
+		c.at.pushFile(selection{head: [4]byte{insReadRecord, p1, p2, tpdu[4]}, sw: 0x9000})
+	default:
+		c.at.unknown = "a record was reached through a short file identifier and a moving pointer"
+	}
+	if !binary && (p2&0x07 != 0x04 || p1 == 0 || ins == insSearchRecord || ins == insIncrease) {
+		c.pointer = true
+	}
+}
+
+// restart begins anew with a command that does not depend on the selection.
+func (s *selections) restart(sel selection) {
+	clear(s.chain[:s.n])
+	s.chain[0], s.n, s.unknown = sel, 1, ""
+}
+
+// back goes back to a directory that is in the chain already, so that going round in
+// circles does not lengthen it.
+func (s *selections) back(sel selection) bool {
+	if sel.n != 2 || isEF(sel.data[:2]) {
+		return false
+	}
+	for i := range s.chain[:s.n] {
+		old := &s.chain[i]
+		if old.head[0] == insSelect && old.head[1] == 0 && bytes.Equal(old.data[:old.n], sel.data[:2]) {
+			clear(s.chain[i+1 : s.n])
+			s.chain[i], s.n = sel, i+1
+			return true
+		}
+	}
+	return false
+}
+
+// push appends a command. A file at the end makes no difference to what is selected
+// from there, so that it makes room.
+func (s *selections) push(sel selection) {
+	if s.n > 0 && s.chain[s.n-1].isFile() {
+		s.n--
+	}
+	if s.n == maxSelections {
+		s.unknown = "the selection took more steps than the relay keeps"
+		return
+	}
+	s.chain[s.n] = sel
+	s.n++
+}
+
+func (s *selections) pushFile(sel selection) {
+	if s.unknown == "" {
+		s.push(sel)
+	}
+}
+
+// isFile: the command selected an elementary file of the current directory.
+func (s *selection) isFile() bool {
+	if s.head[0] != insSelect {
+		return true // through a short file identifier
+	}
+	return s.head[1] == 0 && s.n == 2 && isEF(s.data[:2])
+}
+
+// isEF goes by the first byte of the identifier (TS 102 221 §8.6, TS 51.011 §6.2).
+func isEF(fid []byte) bool { return fid[0] == 0x2F || fid[0] == 0x6F || fid[0] == 0x4F }
+
+func isFID(b []byte, hi, lo byte) bool { return len(b) == 2 && b[0] == hi && b[1] == lo }
