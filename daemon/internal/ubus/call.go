@@ -75,15 +75,20 @@ func (c *Conn) reserve(p *pending) (uint16, error) {
 	if len(c.pending) >= maxCalls {
 		return 0, &StatusError{Status: StatusNoMemory, Message: "too many calls pending"}
 	}
+	seq := c.unused()
+	p.done = make(chan struct{})
+	c.pending[seq] = p
+	return seq, nil
+}
+
+// unused returns the next sequence number that no request has; mu is held.
+func (c *Conn) unused() uint16 {
 	for {
-		c.next++ // wraps; 0 is what notifications without an answer use
-		if _, used := c.pending[c.next]; !used && c.next != 0 {
-			break
+		c.next++ // wraps to 0, a number like any other
+		if _, used := c.pending[c.next]; !used {
+			return c.next
 		}
 	}
-	p.done = make(chan struct{})
-	c.pending[c.next] = p
-	return c.next, nil
 }
 
 // abandon keeps the sequence number back until its late answer has come, so

@@ -96,8 +96,10 @@ func (o *Object) Notify(ctx context.Context, typ string, v any) error {
 	if b == nil || !b.active.Load() {
 		return nil
 	}
-	// The sequence number is used by no call: with NO_REPLY nobody answers.
-	frame, err := Begin(nil, MsgNotify, 0, b.id).
+	b.conn.mu.Lock()
+	seq := b.conn.unused() // free again at once: with NO_REPLY nobody answers
+	b.conn.mu.Unlock()
+	frame, err := Begin(nil, MsgNotify, seq, b.id).
 		Uint32(AttrObjID, b.id).Text(AttrMethod, typ).Content(AttrData, v).Bool(AttrNoReply, true).End()
 	if err == nil {
 		b.conn.unacked.Store(true)

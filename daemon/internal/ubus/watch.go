@@ -2,6 +2,7 @@ package ubus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -144,20 +145,21 @@ func (c *Conn) listen(ctx context.Context, pattern string, w *watcher) (id uint3
 // until that goes away; then it calls gone. An object that is not there is
 // StatusNotFound.
 func (c *Conn) Subscribe(ctx context.Context, path string, fn func(typ string, data Table), gone func()) error {
-	info, err := c.Lookup(ctx, path)
-	if err != nil {
-		return fmt.Errorf("subscribe to %s: %w", path, err)
-	}
 	id, err := c.watch(ctx, &watcher{onNotify: fn, onGone: func(uint32) {
 		if gone != nil {
 			gone()
 		}
 	}})
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", path, err)
+	}
+	info, err := c.Lookup(ctx, path)
 	if err == nil {
 		err = c.subscribe(ctx, id, info.ID)
 	}
 	if err != nil {
-		return fmt.Errorf("subscribe to %s: %w", path, err)
+		// On a dead connection there is nothing to remove.
+		return fmt.Errorf("subscribe to %s: %w", path, errors.Join(err, c.removeTarget(ctx, id)))
 	}
 	return nil
 }

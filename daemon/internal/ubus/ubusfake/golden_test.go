@@ -33,12 +33,12 @@ func golden(path string) *ubus.Object {
 		{Name: "defer", Handler: func(ctx context.Context, r *ubus.Request) {
 			r.Defer()
 			deferred <- r
-			go func() { (<-deferred).Reply(ubus.Table{{Name: "deferred", Value: true}}) }()
+			go func() { (<-deferred).Reply(ubus.Table{{Name: "late", Value: "reply"}}) }()
 		}},
 		{Name: "hang", Handler: func(_ context.Context, r *ubus.Request) { r.Defer() }},
 		{Name: "two", Handler: func(_ context.Context, r *ubus.Request) {
-			r.Part(ubus.Table{{Name: "n", Value: int32(1)}})
-			r.Part(ubus.Table{{Name: "n", Value: int32(2)}})
+			r.Part(ubus.Table{{Name: "part", Value: int32(0)}})
+			r.Part(ubus.Table{{Name: "part", Value: int32(1)}})
 			r.Done()
 		}},
 		{Name: "getfd", Handler: reply(nil)},

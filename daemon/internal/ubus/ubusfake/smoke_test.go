@@ -19,9 +19,9 @@ func TestSmoke(t *testing.T) {
 		require.Equal(t, ubus.StatusUnknownError, ubus.StatusOf(err))
 		got, err = c.Call(bounded(t), "golden", "defer", nil)
 		require.NoError(t, err)
-		require.Equal(t, `{"deferred":true}`, got.String())
+		require.Equal(t, `{"late":"reply"}`, got.String())
 		got, err = c.Call(bounded(t), "golden", "two", nil)
 		require.NoError(t, err)
-		require.Equal(t, `{"n":1,"n":2}`, got.String())
+		require.Equal(t, `{"part":0,"part":1}`, got.String())
 	})
 }
