@@ -36,7 +36,7 @@ var may = map[string]string{
 	"internal/health":     "internal/model",
 	"internal/journal":    "internal/model",
 
-	"internal/config": "internal/model",
+	"internal/config": "internal/model internal/card", // card: ATR checks
 	"internal/engine": "internal/model internal/cell internal/inventory internal/failover internal/cardswitch internal/budget internal/health internal/journal",
 	"internal/api":    "internal/engine internal/health internal/journal internal/model internal/ubus",
 

@@ -102,11 +102,9 @@ func (l library) sections(typ string) ([]string, error) {
 }
 
 func (l library) values(section, option string) ([]string, error) {
-	if typ, index, ok := strings.Cut(section, "["); ok && typ[0] == '@' {
-		// The type ends at the last bracket: it may hold others.
+	if section[0] == '@' { // "@TYPE[INDEX]"; the type itself may hold brackets
 		at := strings.LastIndexByte(section, '[')
-		typ, index = section[1:at], section[at:]
-		section = "@" + carriedType(typ) + index
+		section = "@" + carriedType(section[1:at]) + section[at:]
 	}
 	carried, ok := l.tree.Get(treeName, section, option)
 	if !ok {

@@ -232,7 +232,7 @@ func recorded(t *testing.T) map[string][2]string {
 
 func TestReadingEqualsRecordedUCI(t *testing.T) {
 	if *update {
-		record(t, findUCI(t))
+		recordUCI(t, findUCI(t))
 	}
 	want := recorded(t)
 	require.Len(t, want, len(uciCases), "run go test -update with the real uci on PATH")
@@ -246,7 +246,7 @@ func TestReadingEqualsRecordedUCI(t *testing.T) {
 	}
 }
 
-func record(t *testing.T, program string) {
+func recordUCI(t *testing.T, program string) {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("# Written by go test -update: what the real uci (openwrt/uci) reads. Per case: name, text, `uci export remsim` or \"refused\".\n\n")

@@ -1,0 +1,148 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+)
+
+// Keep-alive of RSPRO connections (IPA CCM PING and PONG). No option changes
+// them: a server closes a connection that answers no pings, and a bank never
+// asks for any.
+const (
+	// ServerPing is our own interval towards a server: as the stock client's.
+	ServerPing = 30 * time.Second
+	// BankPing is none. A dead bank shows at the next command.
+	BankPing = time.Duration(0)
+	// stockPing is what a stock server does by itself, after each PONG.
+	stockPing = 30 * time.Second
+	// pongWait is how long either end waits for a PONG before it closes.
+	pongWait = 10 * time.Second
+)
+
+// Sizes at the IP layer in bytes, as a carrier counts them.
+const (
+	// A TCP segment without data: IPv4 20, TCP 20, and 12 for timestamps,
+	// which Linux sends in every segment. IPv6 has 20 more.
+	segment = 52
+	// A TLS 1.3 record around data: header 5, content type 1, tag 16 (RFC 8446 §5.2).
+	record = 22
+	// An IPA frame with a CCM message: length 2, protocol 1, type 1.
+	ipaPing = 4
+	// PING, PONG (which acknowledges the PING), and the acknowledgement of the PONG.
+	pingBytes    = 3*segment + 2*ipaPing
+	pingTLSBytes = pingBytes + 2*record
+	// A STATUS that goes to the card: modemToCard with 5 bytes of TPDU is 54
+	// with IPA, and the answer with the FCP brings it to 299 with two segments
+	// and what acknowledges them (reference, D.3).
+	statusBytes = 299
+	// How often an idle modem asks for STATUS; it is the modem's choice, and
+	// 30 s is the longest that is usual (reference, D.4).
+	statusPoll = 30 * time.Second
+)
+
+// Bytes of one beat with the least body, both directions, measured over a veth
+// pair with ECDSA P-256 certificates and Go's default key share (reference, D.2).
+const (
+	beatLean     = 232  // 24 bytes up, 8 down on a connection that stays
+	beatRESTKept = 591  // HTTP/1.1 inside TLS, connection kept
+	beatHTTPKept = 547  // the same without TLS: two records less
+	beatHTTPNew  = 965  // a new TCP connection per beat, as the original
+	beatTLSNew   = 5541 // a new TLS connection per beat
+	beatMTLSNew  = 7031 // and a client certificate in it
+)
+
+// month is 30 days.
+const month = 30 * 24 * time.Hour
+
+// perMonth is decimal megabytes a month for bytes in every interval.
+func perMonth(bytes float64, every time.Duration) float64 {
+	if every <= 0 {
+		return 0
+	}
+	return bytes * float64(month) / float64(every) / 1e6
+}
+
+// Costs lists what the settings in use cost: per modem with a remote card its
+// keep-alives and STATUS commands, the beats, and the probes per link.
+func (c *Config) Costs() []model.Cost {
+	var out []model.Cost
+	add := func(seconds time.Duration, mb float64, setting string, args ...any) {
+		out = append(out, model.Cost{Setting: fmt.Sprintf(setting, args...), Seconds: seconds.Seconds(), MBMonth: math.Round(mb*100) / 100})
+	}
+	for _, m := range c.Modems {
+		if m.Source == model.SourceRemote {
+			c.remoteCosts(m, add)
+		}
+	}
+	if c.IonMesh.Enabled {
+		c.beatCosts(add)
+	}
+	for _, m := range c.Modems {
+		if m.Network != "" {
+			p := c.Failover.Detect.Probing(m.Metered)
+			add(p.Idle(), p.Month(), "failover.detect=%s on %s, idle%s", c.Failover.Detect, m.Name, meteredWord(m.Metered))
+		}
+	}
+	for _, l := range c.Links {
+		p := c.Failover.Detect.Probing(l.Metered)
+		add(p.Idle(), p.Month(), "failover.detect=%s on %s, idle%s", c.Failover.Detect, l.Name, meteredWord(l.Metered))
+	}
+	return out
+}
+
+func meteredWord(metered bool) string {
+	if metered {
+		return " (metered)"
+	}
+	return ""
+}
+
+type addCost func(seconds time.Duration, mb float64, setting string, args ...any)
+
+// remoteCosts are those of one modem's RSPRO session.
+func (c *Config) remoteCosts(m Modem, add addCost) {
+	bank, direct := c.BankOf(m.Name)
+	tls := direct && bank.TLS.On
+	if len(c.Servers) > 0 && !direct {
+		// The stock server pings by itself: one exchange in 30 s is 14 MB a
+		// month in clear text. Ours is a second one on the same connection.
+		server := c.Servers[0]
+		bytes := float64(pingBytes)
+		if server.TLS.On {
+			bytes = pingTLSBytes
+		}
+		add(ServerPing+pongWait, perMonth(bytes, ServerPing)+perMonth(bytes, stockPing),
+			"%s: pings with the server every %d s, both ends", m.Name, int(ServerPing.Seconds()))
+		tls = server.TLS.On
+	}
+	every := m.StatusInterval
+	if every == 0 || m.CardCache == CacheOff {
+		every = statusPoll
+	}
+	add(every, 0, "%s: no pings with the bank, which shows at the next command that it is gone", m.Name)
+	bytes := float64(statusBytes)
+	if tls {
+		bytes += 2 * record
+	}
+	add(every, perMonth(bytes, every), "%s.status_interval=%d, card_cache=%s", m.Name, int(m.StatusInterval.Seconds()), m.CardCache)
+}
+
+// beatCosts are those of the orchestrator, for each way that a beat can go.
+func (c *Config) beatCosts(add addCost) {
+	beat := c.IonMesh.Heartbeat
+	late := beat + c.IonMesh.Timeout
+	kept, fresh := float64(beatHTTPKept), float64(beatHTTPNew)
+	if c.IonMesh.TLS.On {
+		kept, fresh = beatRESTKept, beatTLSNew
+		if c.IonMesh.TLS.Files.Cert != "" {
+			fresh = beatMTLSNew
+		}
+	}
+	name := fmt.Sprintf("ionmesh.heartbeat_interval=%d", int(beat.Seconds()))
+	add(late, perMonth(beatLean, beat), "%s, one connection that stays (lean-beat)", name)
+	add(late, perMonth(kept, beat), "%s, REST on a connection that is kept", name)
+	add(late, perMonth(fresh, beat), "%s, REST with a new connection per beat", name)
+}
