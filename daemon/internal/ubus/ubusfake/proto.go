@@ -186,7 +186,7 @@ func (b *Broker) notify(p *peer, m ubus.Message, a *ubus.Attrs) ubus.Status {
 	if !a.Has(ubus.AttrMethod) || !a.Has(ubus.AttrObjID) {
 		return ubus.StatusInvalidArgument
 	}
-	o := b.objects[a.ObjID]
+	o := b.find(a.ObjID)
 	if o == nil {
 		return ubus.StatusNotFound
 	}
@@ -212,12 +212,12 @@ func (b *Broker) notify(p *peer, m ubus.Message, a *ubus.Attrs) ubus.Status {
 }
 
 // invokeACL answers `query`: the access lists for the caller's objects. There
-// are none.
+// are none, and none were ever loaded (seq).
 func (b *Broker) invokeACL(p *peer, m ubus.Message, a *ubus.Attrs) ubus.Status {
 	if a.Method != "query" {
 		return ubus.StatusInvalidCommand
 	}
 	b.send(p, ubus.Begin(nil, ubus.MsgData, m.Seq, m.Peer).Uint32(ubus.AttrObjID, ubus.ACLObject).
-		Content(ubus.AttrData, ubus.Table{{Name: "seq", Value: int32(1)}, {Name: "acl", Value: []any{}}}).Frame())
+		Content(ubus.AttrData, ubus.Table{{Name: "seq", Value: int32(0)}, {Name: "acl", Value: []any{}}}).Frame())
 	return ubus.StatusOK
 }
