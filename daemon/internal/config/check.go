@@ -310,7 +310,7 @@ func (r *rules) known(v values, option, name string, links bool) {
 		return
 	}
 	accepted := fmt.Sprintf("one of %q", names)
-	switch near := nearest(name, names); {
+	switch near := r.b.nearest(name, names); {
 	case len(names) == 0:
 		accepted = "none, as there is no such section yet"
 	case near != "":

@@ -104,7 +104,7 @@ func markdownRules() string {
 ## What is accepted as UCI
 
 The file is read by libuci's rules; what the daemon sees is what ` + "`uci show remsim`" + ` shows once changes are committed (` + "`uci commit remsim`" + `). Two things
-that libuci accepts are refused: a NUL byte, and a file beyond 256 KiB, 256 sections or 4096 statements. What follows an unquoted ` + "`;`" + ` glued to a word is
+that libuci accepts are refused: a NUL byte, and a file beyond ` + fmt.Sprintf("%d KiB, %d sections or %d statements", maxText>>10, maxSections, maxStatements) + `. What follows an unquoted ` + "`;`" + ` glued to a word is
 lost to libuci without a word; here a warning names the line.
 `
 }

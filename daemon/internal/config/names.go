@@ -20,7 +20,7 @@ func (b *builder) checkNames() {
 	for _, s := range b.file.Sections {
 		kind, ok := types[s.Type]
 		if !ok {
-			b.section(s, true, "%s", unknownSection(s, known))
+			b.section(s, true, "%s", b.unknownSection(s, known))
 			continue
 		}
 		switch {
@@ -59,22 +59,22 @@ func (b *builder) unknownOptions(s *section) {
 		if len(o.Values) > 0 {
 			value = o.Values[0]
 		}
-		v.warn(o.Name, value, "%s", unknownOption(s.Type, o.Name, known))
+		v.warn(o.Name, value, "%s", b.unknownOption(s.Type, o.Name, known))
 	}
 }
 
-func unknownSection(s *section, known []string) string {
+func (b *builder) unknownSection(s *section, known []string) string {
 	text := fmt.Sprintf("section type %q is not known and is not used", clip(s.Type))
 	if hint, ok := formerSections()[s.Type]; ok {
 		return text + "; " + hint
 	}
-	if near := nearest(s.Type, known); near != "" {
+	if near := b.nearest(s.Type, known); near != "" {
 		return text + fmt.Sprintf("; did you mean %q?", near)
 	}
 	return text
 }
 
-func unknownOption(typ, name string, known []string) string {
+func (b *builder) unknownOption(typ, name string, known []string) string {
 	text := "is not known and is not used"
 	former := formerOptions()
 	for _, key := range []string{typ + "." + name, name} {
@@ -82,7 +82,7 @@ func unknownOption(typ, name string, known []string) string {
 			return text + "; " + hint
 		}
 	}
-	if near := nearest(name, known); near != "" {
+	if near := b.nearest(name, known); near != "" {
 		return text + fmt.Sprintf("; did you mean %q?", near)
 	}
 	for _, o := range Options() {

@@ -101,6 +101,16 @@ func (b *builder) readWith(lib library, err error) {
 	}
 }
 
+// nearest is the word that v was probably meant to be. It stops looking when
+// there are more problems than will be shown: comparing takes time, and the
+// text may be made to take much of it.
+func (b *builder) nearest(v string, words []string) string {
+	if len(b.problems) > maxProblems {
+		return ""
+	}
+	return nearest(v, words)
+}
+
 // report returns the problems by line, those without a line last, errors kept
 // before warnings if they are too many.
 func (b *builder) report() []model.Problem {

@@ -373,6 +373,36 @@ func TestProblemsAreBounded(t *testing.T) {
 	require.Equal(t, "and 802 more", problems[maxProblems].Message)
 }
 
+// A text within the bounds of the scan, made to keep the checks busy.
+func TestChecksAreBounded(t *testing.T) {
+	long := strings.Repeat("n", 40)
+	var text strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&text, "config modem '%s_%d'\n", long, i)
+	}
+	text.WriteString("config failover 'failover'\n")
+	for i := range 1800 {
+		fmt.Fprintf(&text, "\tlist control_path '%s%d'\n", long, i)
+	}
+	start := time.Now()
+	_, problems, err := Parse("remsim", []byte(text.String()))
+	require.NoError(t, err)
+	require.Len(t, problems, maxProblems+1)
+	require.Less(t, time.Since(start), 30*time.Second)
+}
+
+func BenchmarkParse(b *testing.B) {
+	text, err := os.ReadFile("../../../files/etc/config/remsim")
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, problems, err := Parse("remsim", text)
+		if err != nil || len(problems) > 0 {
+			b.Fatal(err, problems)
+		}
+	}
+}
+
 func TestRefusedReaderDoesNotStopUs(t *testing.T) {
 	f, err := scan("remsim", []byte(working))
 	require.NoError(t, err)

@@ -21,6 +21,7 @@ var update = flag.Bool("update", false, "rewrite testdata and docs from what the
 var (
 	texts = flag.Int("texts", 400, "random texts to compare with the real uci")
 	seed  = flag.Uint64("seed", 1, "seed of the random texts")
+	files = flag.String("files", "", "a directory whose files are compared too, for a run by hand")
 )
 
 // uciCases are texts whose reading by the real uci is kept in
@@ -205,6 +206,9 @@ func findUCI(t *testing.T) string {
 	if err != nil {
 		t.Skip("needs the real uci on PATH (OpenWrt's; built from git.openwrt.org/project/uci.git)")
 	}
+	if out, err := exec.Command(program, "-c", t.TempDir(), "show").CombinedOutput(); err != nil && bytes.Contains(out, []byte("shared libraries")) {
+		t.Skipf("needs the libraries of %s (LD_LIBRARY_PATH): %s", program, out)
+	}
 	return program
 }
 
@@ -296,4 +300,32 @@ func TestReadingOfRandomTextEqualsRealUCI(t *testing.T) {
 		require.Equal(t, want, ours(t, text), "text: %q", text)
 	}
 	require.Greater(t, accepted, *texts/10, "the generator makes too few texts that uci accepts")
+}
+
+func TestReadingOfFilesEqualsRealUCI(t *testing.T) {
+	if *files == "" {
+		t.Skip("needs -args -files DIR: a collection of UCI files to compare")
+	}
+	program := findUCI(t)
+	read := 0
+	require.NoError(t, filepath.WalkDir(*files, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		want := realUCI(t, program, string(text))
+		got := ours(t, string(text))
+		if want != got && bytes.IndexByte(text, 0) >= 0 && got == "refused" {
+			return nil // NUL bytes: refused on purpose
+		}
+		require.Equal(t, want, got, path)
+		if want != "refused" {
+			read++
+		}
+		return nil
+	}))
+	t.Logf("%d files read by both", read)
 }

@@ -17,7 +17,7 @@ var ErrSyntax = errors.New("malformed UCI text")
 const (
 	maxText       = 256 << 10 // bytes
 	maxSections   = 256
-	maxStatements = 4096
+	maxStatements = 2048
 )
 
 // SyntaxError says where a text stops being a UCI file.

@@ -210,7 +210,7 @@ func parseMatch(_ Option, v string) (Match, error) {
 		if strings.HasPrefix(v, "/dev/") {
 			return Match{}, errors.New("lacks its kind; write dev: before it")
 		}
-		return Match{}, errors.New("does not say by what: usb:, imei:, serial: or dev:")
+		return Match{}, errors.New("does not say by what (usb, imei, serial, dev)")
 	}
 	switch by {
 	case "usb":
