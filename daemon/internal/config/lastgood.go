@@ -6,8 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-
-	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 )
 
 // LastGood is the name of the last accepted text in the state directory.
@@ -69,12 +67,3 @@ func LoadLastGood(stateDir string) ([]byte, error) {
 // given to Parse and, once accepted, to SaveLastGood: what is stored is then
 // what was checked.
 func ReadText(dir string) ([]byte, error) { return read(filepath.Join(dir, FileName)) }
-
-// ParseLastGood loads and checks the stored text as Load does the file.
-func ParseLastGood(stateDir string) (*Config, []model.Problem, error) {
-	text, err := LoadLastGood(stateDir)
-	if err != nil {
-		return nil, []model.Problem{{Message: err.Error()}}, err
-	}
-	return Parse(filepath.Join(stateDir, LastGood), text)
-}
