@@ -37,7 +37,14 @@ func (s *Session) ATR(b card.Bank, atr []byte) {
 	if s.phase != phaseSilent && bytes.Equal(atr, s.atr) {
 		return
 	}
+	late := s.phase != phaseSilent && len(s.atr) == 0
 	s.atr = slices.Clone(atr)
+	if late { // the owner has named one, and it was shown in place of this
+		if s.phase >= phaseReplay {
+			s.card.atr = s.atr
+		}
+		return
+	}
 	s.identify()
 	now := s.now()
 	s.pump(now)

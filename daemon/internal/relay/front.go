@@ -77,9 +77,6 @@ func (s *Session) Lines(l card.Lines) {
 	if s.phase >= phaseReplay {
 		s.tell(l)
 	}
-	if s.phase == phaseReplay {
-		s.opened("the modem reset the card, so there is nothing to replay")
-	}
 	s.report(lineReason(was, l))
 	now := s.now()
 	s.pump(now)
@@ -178,11 +175,15 @@ func (s *Session) owe() {
 	s.owes, s.owedBy, s.setupBy = owesStale, s.now()+s.owedLimit, 0
 }
 
-// forget wipes what the modem did to the card; it has been, or will be, reset.
+// forget wipes what the modem did to the card; it has been, or will be, reset. A
+// replay that was under way has nothing left to do.
 func (s *Session) forget() {
 	s.trail.forget()
 	s.late.erase()
 	s.play.wipe()
+	if s.phase == phaseReplay {
+		s.phase, s.setupBy = phaseOpen, 0
+	}
 }
 
 // giveUp: the pending command has reached its limit.

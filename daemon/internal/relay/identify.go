@@ -122,6 +122,9 @@ func (s *Session) identified(response []byte) {
 func (s *Session) recognise(iccid model.ICCID, why string) {
 	was := s.card
 	s.card = known{ok: true, atr: s.atr, iccid: iccid, identified: iccid != ""}
+	if len(s.atr) == 0 && was.identified && was.iccid == iccid {
+		s.card.atr = was.atr // the bank has not said otherwise
+	}
 	if why != "" {
 		s.note("the card's ICCID could not be read: " + why)
 	}
@@ -136,7 +139,7 @@ func (s *Session) recognise(iccid model.ICCID, why string) {
 		s.replace("its ICCID is not known, so it may be another card")
 	case was.iccid != s.card.iccid:
 		s.replace("the bank has another card now")
-	case string(was.atr) != string(s.card.atr):
+	case len(was.atr) > 0 && len(s.atr) > 0 && string(was.atr) != string(s.atr):
 		s.replace("the card's ATR is another one now")
 	default:
 		s.resume()

@@ -26,6 +26,7 @@ const (
 	insManageChannel      = 0x70
 	insGetResponse        = 0xC0
 	insGetData            = 0xCA
+	insGetIdentity        = 0x78
 	insTerminalCapability = 0xAA
 	insSleep              = 0xFA
 )

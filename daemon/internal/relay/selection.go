@@ -43,6 +43,7 @@ type channel struct {
 	open    bool // opened by MANAGE CHANNEL; channel 0 is so always
 	at      selections
 	pointer bool   // the record pointer matters
+	unsure  bool   // a short file identifier was used in vain: current file or not?
 	bad     string // a state that only closing the channel, or another application, ends
 }
 
@@ -54,13 +55,15 @@ func (c *channel) obstacle() string {
 		return c.at.unknown
 	case c.pointer:
 		return "a record pointer is in use"
+	case c.unsure:
+		return "a command with a short file identifier failed, which may or may not have selected the file"
 	}
 	return ""
 }
 
 // selected learns from a SELECT that the card obeyed (TS 102 221 §11.1.1).
 func (c *channel) selected(gsm bool, tpdu []byte, sw uint16) {
-	c.pointer = false
+	c.pointer, c.unsure = false, false
 	p1, p2, body := tpdu[2], tpdu[3], tpdu[5:]
 	at := &c.at
 	if len(body) > maxSelectData {
@@ -91,33 +94,51 @@ func (c *channel) selected(gsm bool, tpdu []byte, sw uint16) {
 // accessed learns from a command on a file's content (TS 102 221 §11.1.3 to 11.1.8):
 // a short file identifier selects the file, and relative record modes move its
 // record pointer.
-func (c *channel) accessed(gsm bool, tpdu []byte, sw uint16) {
+func (c *channel) accessed(gsm bool, tpdu []byte, sw uint16, ok bool) {
 	ins, p1, p2 := tpdu[1], tpdu[2], tpdu[3]
-	binary := ins == insReadBinary || ins == insUpdateBinary
-	sfi := p2 >> 3
-	if binary {
-		sfi = 0
-		if p1&0x80 != 0 {
-			sfi = p1 & 0x1F
-		}
+	short := !gsm && namesFile(ins, p1, p2)
+	if !ok {
+		// TS 102 221 has the file selected if the command succeeds, ISO 7816-4
+		// if the identifier is valid. 6A82 says that it was not.
+		c.unsure = c.unsure || short && sw != 0x6A82 && sw < 0x6C00 || short && sw>>8 == 0x6C
+		return
 	}
-	switch {
-	case gsm || sfi == 0 || ins == insIncrease && p1&0x80 == 0:
-	case ins == insIncrease:
-		c.at.unknown = "INCREASE selected a file"
-	case binary && ins == insReadBinary, ins == insReadRecord && p2&0x07 == 0x04:
-		c.pointer = false
-		c.at.pushFile(selection{head: [4]byte(tpdu[1:5]), sw: sw})
-	case binary: // one byte is enough to select it again
-		c.at.pushFile(selection{head: [4]byte{insReadBinary, p1, 0, 1}, sw: 0x9000})
-	case p2&0x07 == 0x04 && ins == insUpdateRecord:
-		c.pointer = false
-		c.at.pushFile(selection{head: [4]byte{insReadRecord, p1, p2, tpdu[4]}, sw: 0x9000})
-	default:
-		c.at.unknown = "a record was reached through a short file identifier and a moving pointer"
+	absolute := p1 != 0 && p2&0x07 == 0x04
+	if short {
+		c.unsure, c.pointer = false, false
+		c.namedFile(tpdu, absolute, sw)
 	}
-	if !binary && (p2&0x07 != 0x04 || p1 == 0 || ins == insSearchRecord || ins == insIncrease) {
+	switch ins {
+	case insReadBinary, insUpdateBinary:
+	case insReadRecord, insUpdateRecord:
+		c.pointer = c.pointer || !absolute
+	default: // SEARCH RECORD points to what it found, INCREASE to what it wrote
 		c.pointer = true
+	}
+}
+
+// namesFile tells whether a command names its file by a short identifier.
+func namesFile(ins, p1, p2 byte) bool {
+	switch ins {
+	case insReadBinary, insUpdateBinary, insIncrease:
+		return p1&0x80 != 0
+	}
+	return p2>>3 != 0
+}
+
+// namedFile keeps a way to select the file again that a command has named by its short
+// identifier: reading what it read or wrote.
+func (c *channel) namedFile(tpdu []byte, absolute bool, sw uint16) {
+	ins, p1, p2, p3 := tpdu[1], tpdu[2], tpdu[3], tpdu[4]
+	switch {
+	case ins == insReadBinary, ins == insReadRecord && absolute:
+		c.at.pushFile(selection{head: [4]byte{ins, p1, p2, p3}, sw: sw})
+	case ins == insUpdateBinary:
+		c.at.pushFile(selection{head: [4]byte{insReadBinary, p1, 0, 1}, sw: 0x9000})
+	case ins == insUpdateRecord && absolute:
+		c.at.pushFile(selection{head: [4]byte{insReadRecord, p1, p2, p3}, sw: 0x9000})
+	default:
+		c.at.unknown = "a file was named by its short identifier and its record by a moving pointer"
 	}
 }
 

@@ -127,15 +127,33 @@ func (s *Session) state() model.CardState {
 	return model.CardReady
 }
 
+// standing says in words why the state is what it is, where no event explains it.
+func (s *Session) standing() string {
+	switch {
+	case !s.plan.Show:
+		return "no remote card is wanted"
+	case s.front == nil:
+		return "no card front is there"
+	case s.phase == phaseGone:
+		return "no bank is connected"
+	case s.phase < phaseOpen:
+		return "the bank is asked for its card"
+	}
+	return "the card is shown"
+}
+
 // report tells the engine, if anything that it shows is different now.
 func (s *Session) report(reason string) {
 	now := model.CardChanged{
 		Modem: s.modem, State: s.state(), Front: s.info.Kind, Device: s.info.Device,
 		Reason: reason,
 	}
-	if s.card.ok {
+	if reason == "" {
+		now.Reason = s.standing()
+	}
+	if s.shown {
 		now.ICCID = s.card.iccid
-		now.ATR = card.ATR(s.wantedATR()).String()
+		now.ATR = card.ATR(s.shownATR).String()
 	}
 	last := &s.reported
 	if now.State == last.State && now.Front == last.Front && now.Device == last.Device &&

@@ -122,9 +122,7 @@ func (t *trail) effect(where class, tpdu, data []byte, sw uint16, ok bool) {
 	case insStatus:
 		t.keepStatus(tpdu, data, sw)
 	case insReadBinary, insReadRecord, insUpdateBinary, insUpdateRecord, insSearchRecord, insIncrease:
-		if ok {
-			c.accessed(where.gsm, tpdu, sw)
-		}
+		c.accessed(where.gsm, tpdu, sw, ok)
 	case insTerminalProfile:
 		keep(&t.profile, tpdu, ok)
 	case insTerminalCapability:
@@ -138,7 +136,7 @@ func (t *trail) effect(where class, tpdu, data []byte, sw uint16, ok bool) {
 			t.manage(where, tpdu, data)
 		}
 	case insGetResponse, insFetch, insTerminalResponse, insEnvelope, insAuthenticate,
-		insDeactivateFile, insActivateFile, insGetData, insSleep:
+		insDeactivateFile, insActivateFile, insGetData, insGetIdentity, insSleep:
 		// Lasting effects, or none.
 	default:
 		if ok {
@@ -321,8 +319,9 @@ func (t *trail) obstacle(next []byte) string {
 		return "a proactive command was fetched and its TERMINAL RESPONSE is due"
 	case t.open:
 		return "a command was sent in part"
-	case t.held != 0 && t.held != insSelect && (next == nil || next[1] == insGetResponse):
-		return "the card held an answer that the modem had not fetched"
+	case next != nil && next[1] == insGetResponse && t.held != insSelect,
+		next == nil && t.held != 0 && t.held != insSelect:
+		return "the answer that GET RESPONSE fetches is lost"
 	}
 	for i := range t.channels {
 		if why := t.channels[i].obstacle(); why != "" {
