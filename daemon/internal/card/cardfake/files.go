@@ -108,8 +108,8 @@ func networks(d *file, p Profile) {
 	home := append(p.plmn(), 0xC8, 0x80)                                     // E-UTRAN, NG-RAN, UTRAN; GSM
 	d.binary(0x6F31, 0x12, needPIN, needADM, []byte{0x05})                   // HPPLMN, x 6 minutes
 	d.binary(0x6F60, 0x0A, needPIN, needPIN, emptyPLMNs(8))                  // PLMNwAcT
-	d.binary(0x6F61, 0x11, needPIN, needADM, append(home, emptyPLMNs(7)...)) // OPLMNwACT
-	d.binary(0x6F62, 0x13, needPIN, needADM, append(home, emptyPLMNs(1)...)) // HPLMNwAcT
+	d.binary(0x6F61, 0x11, needPIN, needADM, join(home, emptyPLMNs(7)))      // OPLMNwACT
+	d.binary(0x6F62, 0x13, needPIN, needADM, join(home, emptyPLMNs(1)))      // HPLMNwAcT
 	d.binary(0x6F7B, 0x0D, needPIN, needPIN, bytes.Repeat([]byte{0xFF}, 12)) // FPLMN
 }
 

@@ -251,8 +251,7 @@ func (f *Front) dial(ctx context.Context) (*net.TCPConn, error) {
 		_ = c.Close()
 		return nil, errors.New("connect to vpcd reader: not a TCP connection")
 	}
-	// The kernel's default since Go 1.0 is NoDelay; say it all the same, since
-	// the answers depend on it.
+	// Go's default, said all the same: an answer must not wait for an ACK.
 	if err := conn.SetNoDelay(true); err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("connect to vpcd reader %s: %w", f.device, err)
