@@ -1,0 +1,251 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+)
+
+// Back-off: the first retry within a second, then twice as long up to half a
+// minute, all of it jitter, so that a bank that comes back is not met by all its
+// clients at once.
+const (
+	firstBackoff = time.Second
+	maxBackoff   = 30 * time.Second
+	// minBackoff gives a bank the time to see our FIN and let go of the card.
+	minBackoff = 50 * time.Millisecond
+)
+
+// backoff is the wait before retry number attempt, counted from 0.
+func backoff(attempt int, jitter float64) time.Duration {
+	limit := maxBackoff
+	if attempt < 5 {
+		limit = min(limit, firstBackoff<<attempt)
+	}
+	return max(minBackoff, time.Duration(jitter*float64(limit)))
+}
+
+// link keeps one connection of a session: it connects, retries, moves and
+// closes. At most one connection exists at a time.
+type link struct {
+	s       *Session
+	kind    model.PeerKind
+	newPeer func(*conn, *target) peer
+	wake    chan struct{} // holds one: want has changed, or hurry
+
+	mu      sync.Mutex
+	want    *target
+	why     string // why want is nil
+	cancel  context.CancelCauseFunc
+	live    *conn // registered with the peer
+	hurried bool  // the next retry shall not wait
+}
+
+func newLink(s *Session, kind model.PeerKind, newPeer func(*conn, *target) peer) *link {
+	return &link{s: s, kind: kind, newPeer: newPeer, wake: make(chan struct{}, 1)}
+}
+
+// set says what to reach. What is equal changes nothing; anything else ends the
+// connection there is.
+func (l *link) set(t *target, why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.why = why
+	if t.equal(l.want) {
+		return
+	}
+	l.want = t
+	if l.cancel != nil {
+		cause := error(errMoved)
+		if t == nil {
+			cause = &fault{text: why, cause: errMoved}
+		}
+		l.cancel(cause)
+	}
+	l.poke()
+}
+
+// hurry ends a wait between two attempts.
+func (l *link) hurry() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cancel == nil {
+		l.hurried = true
+		l.poke()
+	}
+}
+
+func (l *link) poke() {
+	select {
+	case l.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// wanted is what to reach. Wake-ups until now have served their purpose.
+func (l *link) wanted() (*target, string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.wake:
+	default:
+	}
+	return l.want, l.why
+}
+
+// retry is where a link is in its list of endpoints and its back-off.
+type retry struct {
+	target  *target
+	index   int
+	attempt int
+	tickets tls.ClientSessionCache // a resumed handshake costs a third of the bytes
+}
+
+// run keeps the link until ctx ends.
+func (l *link) run(ctx context.Context) {
+	var at retry
+	idle := "" // the reason last told
+	for ctx.Err() == nil {
+		t, why := l.wanted()
+		if t == nil {
+			if why != idle {
+				l.report(nil, model.ConnIdle, &fault{text: why})
+				idle = why
+			}
+			l.wait(ctx, nil)
+			at = retry{}
+			continue
+		}
+		idle = ""
+		if t != at.target {
+			at = retry{target: t, tickets: tls.NewLRUClientSessionCache(len(t.endpoints))}
+		}
+		l.once(ctx, &at)
+	}
+	l.report(nil, model.ConnIdle, &fault{text: errStopping.Error()})
+}
+
+// once makes one connection, lives with it, and waits for the time of the next.
+func (l *link) once(ctx context.Context, at *retry) {
+	ep := &at.target.endpoints[at.index]
+	lasted, err := l.connection(ctx, at, ep)
+	if now, _ := l.wanted(); ctx.Err() != nil || now != at.target {
+		return
+	}
+	f := asFault(err)
+	state := model.ConnBackoff
+	if f.refused {
+		state = model.ConnRefused
+	}
+	l.report(ep, state, f)
+	switch {
+	case lasted > 0:
+		at.index = 0 // the first in order is worth a try again
+	case at.index+1 < len(at.target.endpoints):
+		at.index++ // the next one, now
+		return
+	default:
+		at.index = 0
+	}
+	if lasted >= stable {
+		at.attempt = 0
+	}
+	timer := time.NewTimer(backoff(at.attempt, l.s.cfg.Jitter()))
+	defer timer.Stop()
+	at.attempt++
+	if l.wait(ctx, timer.C) {
+		at.attempt = 0
+	}
+}
+
+// wait returns when the time has come, the target has changed or ctx ends; it
+// tells whether somebody asked to hurry.
+func (l *link) wait(ctx context.Context, timer <-chan time.Time) (hurried bool) {
+	l.mu.Lock()
+	hurried = l.hurried
+	l.mu.Unlock()
+	if !hurried {
+		select {
+		case <-ctx.Done():
+		case <-timer:
+		case <-l.wake:
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	hurried, l.hurried = l.hurried, false
+	return hurried
+}
+
+// connection connects, registers and serves until the end. It returns how long
+// the peer had accepted us, 0 if it never did, and why it ended.
+func (l *link) connection(parent context.Context, at *retry, ep *model.Endpoint) (time.Duration, error) {
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	if !l.begin(at.target, cancel) {
+		return 0, errMoved
+	}
+	defer l.finished()
+	l.report(ep, model.ConnConnecting, &fault{})
+	nc, err := open(ctx, l.s.cfg.Dial, ep, at.tickets)
+	if err != nil {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		return 0, err
+	}
+	c := newConn(l, nc, ep, cancel)
+	c.peer = l.newPeer(c, at.target)
+	err = c.serve(ctx)
+	c.shut(err)
+	if c.accepted.IsZero() {
+		return 0, err
+	}
+	return max(time.Since(c.accepted), 1), err
+}
+
+// begin makes cancel the way to end the attempt for t, if t is still wanted.
+func (l *link) begin(t *target, cancel context.CancelCauseFunc) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.want != t {
+		return false
+	}
+	l.cancel = cancel
+	return true
+}
+
+func (l *link) finished() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cancel, l.live = nil, nil
+}
+
+// connected publishes c as the live connection.
+func (l *link) connected(c *conn) {
+	l.mu.Lock()
+	l.live = c
+	l.mu.Unlock()
+	l.report(c.ep, model.ConnConnected, &fault{})
+}
+
+// report tells the state of the link. f says why.
+func (l *link) report(ep *model.Endpoint, state model.ConnState, f *fault) {
+	ev := model.PeerChanged{
+		At: model.At{Time: time.Now()}, Modem: l.s.cfg.Modem, Peer: l.kind, State: state, Reason: f.text, Code: f.code,
+	}
+	if ep != nil {
+		ev.Address, ev.TLS = address(ep), ep.TLS != nil
+	}
+	l.s.cfg.Events(ev)
+}
+
+// address is host:port as it is dialled.
+func address(ep *model.Endpoint) string {
+	return net.JoinHostPort(ep.Host, strconv.Itoa(int(ep.Port)))
+}
