@@ -1,20 +1,160 @@
 // Command remsim is the router program: `remsim daemon` runs under procd, the
-// other sub-commands ask it over ubus.
+// other sub-commands ask it over ubus (but for config check and version, which
+// work while it is down).
 package main
 
 import (
+	"context"
+	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
+	"os/signal"
+	"syscall"
 )
 
 // version is set by the build (-ldflags -X main.version=…).
 var version = "dev"
 
-func main() {
-	if len(os.Args) == 2 && os.Args[1] == "version" {
-		fmt.Println("remsim", version)
-		return
+// Exit statuses, as the contract has them.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// errUsage means that the words of the command line are off; the explanation
+// has been printed.
+var errUsage = errors.New("usage")
+
+// command is one sub-command.
+type command struct {
+	name  string
+	args  string // what follows the name
+	about string
+	run   func(ctx context.Context, c *cli, args []string) error
+}
+
+// commands lists the sub-commands in the order in which usage shows them.
+func commands() []command {
+	return []command{
+		{"daemon", "", "run the daemon in the foreground (procd does)", runDaemon},
+		{"status", "[--watch]", "state of modems, sessions and health", runStatus},
+		{"events", "[--kind KIND] [--limit N] [--follow]", "what happened, newest last", runEvents},
+		{"doctor", "[MODEM]", "check everything a remote card depends on, and say what to do", runDoctor},
+		{"test", "server|bank|card [NAME]", "try one thing out without disturbing what works", runTest},
+		{"sim", "[MODEM] remote|local", "choose the card of a modem", runSim},
+		{"map", "[--modem MODEM] [--host HOST] [--port PORT] BANK SLOT", "assign a bank slot by hand", runMap},
+		{"unmap", "[MODEM]", "take the remote card away", runUnmap},
+		{"trace", "[--modem MODEM] [--limit N] [on|off]", "show traced APDUs, secrets hidden; on and off switch the trace", runTrace},
+		{"config", "[check [DIR]|reload]", "errors and costs of the configuration", runConfig},
+		{"version", "", "print the version", runVersion},
 	}
-	fmt.Fprintln(os.Stderr, "usage: remsim version")
-	os.Exit(2)
+}
+
+// cli is what every sub-command shares: its streams and common flags.
+type cli struct {
+	out, err io.Writer
+	ubus     string
+	json     bool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// run carries out one command line and returns the exit status.
+func run(ctx context.Context, args []string, out, errw io.Writer) int {
+	c := &cli{out: out, err: errw}
+	if len(args) == 0 || args[0] == "-h" || args[0] == "--help" || args[0] == "help" {
+		usage(out)
+		return exitOK
+	}
+	for _, cmd := range commands() {
+		if cmd.name != args[0] {
+			continue
+		}
+		switch err := cmd.run(ctx, c, args[1:]); {
+		case err == nil:
+			return exitOK
+		case errors.Is(err, flag.ErrHelp):
+			return exitOK
+		case errors.Is(err, errUsage):
+			return exitUsage
+		case errors.Is(err, errFailed): // what failed has been printed
+			return exitFailure
+		default:
+			fmt.Fprintf(errw, "remsim %s: %v\n", cmd.name, err)
+			return exitFailure
+		}
+	}
+	fmt.Fprintf(errw, "remsim: there is no command %q\n\n", args[0])
+	usage(errw)
+	return exitUsage
+}
+
+// errFailed means that the command ran and its answer is no: already printed.
+var errFailed = errors.New("failed")
+
+func usage(w io.Writer) {
+	fmt.Fprintln(w, "usage: remsim COMMAND [--json] [--ubus SOCKET] …")
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  %s %s\n        %s\n", c.name, c.args, c.about)
+	}
+}
+
+// parse reads flags anywhere on the line and returns the words between them.
+// At least min and at most max words are accepted.
+func (c *cli) parse(name string, args []string, min, max int, define func(*flag.FlagSet)) ([]string, error) {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(c.err)
+	fs.StringVar(&c.ubus, "ubus", defaultUbus, "socket of ubusd")
+	fs.BoolVar(&c.json, "json", false, "print the reply as JSON")
+	fs.Usage = func() { c.usageOf(name, fs) }
+	if define != nil {
+		define(fs)
+	}
+	var words []string
+	for {
+		if err := fs.Parse(args); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return nil, err
+			}
+			return nil, errUsage // the flag package has said why
+		}
+		if fs.NArg() == 0 {
+			break
+		}
+		words, args = append(words, fs.Arg(0)), fs.Args()[1:]
+	}
+	if len(words) < min || len(words) > max {
+		fmt.Fprintf(c.err, "remsim %s: %d words given, %d to %d accepted\n", name, len(words), min, max)
+		fs.Usage()
+		return nil, errUsage
+	}
+	return words, nil
+}
+
+func (c *cli) usageOf(name string, fs *flag.FlagSet) {
+	for _, cmd := range commands() {
+		if cmd.name == name {
+			fmt.Fprintf(c.err, "usage: remsim %s %s\n  %s\n", name, cmd.args, cmd.about)
+		}
+	}
+	fs.PrintDefaults()
+}
+
+func runVersion(_ context.Context, c *cli, args []string) error {
+	if _, err := c.parse("version", args, 0, 0, nil); err != nil {
+		return err
+	}
+	if c.json {
+		return c.printJSON(map[string]string{"version": version})
+	}
+	fmt.Fprintln(c.out, "remsim", version)
+	return nil
 }

@@ -13,7 +13,7 @@ func (e *Engine) conditions(s *model.Snapshot) []health.Condition {
 	var out []health.Condition
 	add := func(c health.Condition) { out = append(out, c) }
 	switch {
-	case e.settings.DeviceID == "":
+	case !e.applied:
 		return nil // nothing was read yet
 	case !e.settings.Valid:
 		add(health.Condition{Code: health.ConfigInvalid, Subject: "config", Detail: first(e.settings.Errors)})
@@ -80,7 +80,9 @@ func (m *modem) conditions(state model.State) []health.Condition {
 		add(health.NoAssignment, "", server)
 	case m.cardHeld() && state == model.StateDegraded:
 		add(health.CardHeldLong, m.bankd.Reason, "") // an escalation: shown beside its cause
-	case m.cardHeld():
+	case m.cardHeld() && m.bankd.State != model.ConnConnected:
+		// While a new connection is made ready, within the relay's deadline,
+		// there is nothing to tell.
 		add(health.CardHeld, "", bank)
 	case m.muted != "" && m.cardWorks():
 		add(health.CardSilent, m.muted, bank)

@@ -41,6 +41,7 @@ type Engine struct {
 
 	// Below: only the goroutine of Run touches these.
 	settings Settings
+	applied  bool // settings were given
 	started  time.Time
 	sequence int64
 	journal  *journal.Journal
@@ -207,7 +208,7 @@ func (e *Engine) Note(ctx context.Context, kind, subject, text string) error {
 // Apply makes s the settings. Modems that stay keep what is known of them.
 func (e *Engine) Apply(ctx context.Context, s Settings) error {
 	return e.do(ctx, func(now time.Time) {
-		e.settings = s
+		e.settings, e.applied = s, true
 		e.rebuild()
 		e.note(now, model.KindConfig, "remsim", s.summary(), nil)
 	})

@@ -76,7 +76,7 @@ func bankLost(code, reason string) model.Event {
 }
 
 func cardIs(state model.CardState, reason string) model.Event {
-	return model.CardChanged{At: now(), Modem: "primary", State: state, Front: "vpcd", ATR: "3B00", ICCID: "8988211000000000017", Reason: reason}
+	return model.CardChanged{At: now(), Modem: "primary", State: state, Front: "vpcd", ATR: "3B00", ICCID: "8988211000000000011", Reason: reason}
 }
 
 func TestWayToOperationalAndThroughAnOutage(t *testing.T) {

@@ -73,7 +73,7 @@ func (e *Engine) foldPeer(m *modem, ev model.PeerChanged) {
 		p.Reason, p.code = "", ""
 		e.note(ev.When(), kind, ev.Modem, fmt.Sprintf("connected to %s %s", name, ev.Address), nil)
 	case model.ConnIdle:
-		p.Reason, p.code = ev.Reason, ev.Code
+		p.Reason, p.code = "", "" // nobody wants the connection: that is no failure
 		if was != model.ConnIdle {
 			e.note(ev.When(), kind, ev.Modem, fmt.Sprintf("connection to %s closed: %s", name, orElse(ev.Reason, "no longer wanted")), nil)
 		}
@@ -96,13 +96,13 @@ func (e *Engine) foldAssigned(m *modem, ev model.Assigned) {
 	m.client = ev.Client
 	if ev.Bank == nil {
 		if m.assigned != nil {
-			e.note(ev.When(), model.KindAssignment, ev.Modem, "no bank slot assigned any more (by "+ev.By+")", nil)
+			e.note(ev.When(), model.KindAssignment, ev.Modem, "no bank slot is assigned any more", nil)
 		}
 		m.assigned = nil
 		return
 	}
 	bank := *ev.Bank
-	m.assigned = &bank
+	m.assigned, m.unmapped = &bank, false // an assignment that is newer than `unmap`
 	e.note(ev.When(), model.KindAssignment, ev.Modem,
 		fmt.Sprintf("bank %d slot %d assigned to client %d slot %d (by %s)", bank.ID, bank.Slot, ev.Client.ID, ev.Client.Slot, ev.By), nil)
 }

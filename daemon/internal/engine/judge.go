@@ -33,10 +33,10 @@ var rank = map[model.State]int{
 // judge decides the overall state, its reason in words, and when time alone
 // will change it.
 func (e *Engine) judge(now time.Time) (model.State, string, time.Time) {
+	if !e.applied {
+		return model.StateStarting, "reading the configuration", zeroTime
+	}
 	if !e.settings.Valid {
-		if e.settings.DeviceID == "" {
-			return model.StateStarting, "reading the configuration", zeroTime
-		}
 		return model.StateStopped, "the configuration has errors and there is no earlier one; see `remsim config`", zeroTime
 	}
 	if !e.settings.Enabled {

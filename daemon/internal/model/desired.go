@@ -38,6 +38,9 @@ type SessionPlan struct {
 	Corrections map[uint16]Endpoint
 	// BankDefaults apply to an announced bank without a correction: TLS and Ping.
 	BankDefaults Endpoint
+	// PlainLoopback: an announced bank on this machine that no correction
+	// names is reached in clear text whatever BankDefaults say.
+	PlainLoopback bool
 	// Unmapped: a person said `unmap`; the server's assignment is not used
 	// until a new one comes.
 	Unmapped bool

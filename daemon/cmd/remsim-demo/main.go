@@ -1,0 +1,141 @@
+// Command remsim-demo runs the whole product on fakes. Without arguments it
+// plays the tour: an ubus broker, an RSPRO server, a bank with software cards, a
+// program in the place of a modem, and the same daemon that runs on a router,
+// and narrates what happens. `remsim-demo peers` starts only the peers and obeys
+// commands on standard input: the end-to-end tests run the real programs against
+// it. It is never packaged.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/app"
+)
+
+// version is set by the build (-ldflags -X main.version=…).
+var version = "dev"
+
+// options are the flags.
+type options struct {
+	world string
+	once  bool
+	dir   string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout)
+	stop()
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	default:
+		fmt.Fprintln(os.Stderr, "remsim-demo:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (err error) {
+	peersOnly := len(args) > 0 && args[0] == "peers"
+	if peersOnly {
+		args = args[1:]
+	}
+	var o options
+	fs := flag.NewFlagSet("remsim-demo", flag.ContinueOnError)
+	fs.StringVar(&o.world, "world", "tests/worlds/tour.txt", "the world file to play")
+	fs.BoolVar(&o.once, "once", false, "end after the last step, with status 1 if any failed")
+	fs.StringVar(&o.dir, "dir", "", "folder for sockets, configuration and state; default: a temporary one")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("%q: no words are taken besides flags and `peers`", fs.Arg(0))
+	}
+	if o.dir == "" {
+		if o.dir, err = os.MkdirTemp("", "remsim-demo-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(o.dir)) }()
+	}
+	w, err := readWorld(o.world)
+	if err != nil {
+		return err
+	}
+	if peersOnly {
+		return servePeers(ctx, w, o.dir, in, out)
+	}
+	return tour(ctx, w, o, out)
+}
+
+func readWorld(path string) (*world, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	w, err := parseWorld(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return w, nil
+}
+
+// tour plays a world with the daemon in this process.
+func tour(ctx context.Context, w *world, o options, out io.Writer) error {
+	p, err := startPeers(w, o.dir)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if err := p.configure(w); err != nil {
+		return err
+	}
+	s, err := newStage(ctx, out, w, p)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- app.Run(ctx, daemonOptions(w, p), app.RealDrivers()) }()
+	played := make(chan error, 1)
+	go func() { played <- s.play(ctx, w) }()
+
+	select {
+	case err = <-played:
+	case err = <-ended:
+		ended <- err
+		err = fmt.Errorf("the daemon ended early: %w", errors.Join(err, errors.New("see above")))
+	}
+	if err == nil && !o.once {
+		fmt.Fprintf(out, "\nThe tour is over, everything keeps running. Ask it in another terminal:\n\n"+
+			"  build/remsim status --ubus %s\n  build/remsim doctor --ubus %s\n  build/remsim events --follow --ubus %s\n\nCtrl-C ends it.\n",
+			p.socket(), p.socket(), p.socket())
+		<-ctx.Done()
+	}
+	cancel()
+	if e := <-ended; err == nil {
+		err = e
+	}
+	if err == nil && o.once {
+		fmt.Fprintf(out, "\nThe tour is over: %d steps, all as they should be.\n", len(w.steps))
+	}
+	return err
+}
+
+// daemonOptions run the daemon inside a world's folder.
+func daemonOptions(w *world, p *peers) app.Options {
+	return app.Options{
+		Version: version, ConfigDir: p.configDir(), StateDir: filepath.Join(p.dir, "state"), RunDir: filepath.Join(p.dir, "run"),
+		Ubus: p.socket(), Hostname: w.router, Logger: slog.New(slog.DiscardHandler),
+	}
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/card/cardfake"
+	"github.com/terminills/remsim-openwrt/daemon/internal/card/vpcd/vpcdfake"
+	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+	"github.com/terminills/remsim-openwrt/daemon/internal/rspro/rsprofake"
+	"github.com/terminills/remsim-openwrt/daemon/internal/ubus/ubusfake"
+)
+
+// peers are the programs around the router, as fakes that speak the real wires:
+// an ubus broker, an RSPRO server, banks with software cards, and readers that
+// stand for the modems' card slots.
+type peers struct {
+	dir     string // the world's folder: socket, configuration, state
+	broker  *ubusfake.Broker
+	server  *rsprofake.Server
+	banks   map[int]*rsprofake.Bank
+	cards   map[[2]int]*cardfake.Card
+	profile map[string]cardfake.Profile // by ICCID
+	readers map[string]*vpcdfake.Reader // by modem
+}
+
+// startPeers makes a world's peers in dir.
+func startPeers(w *world, dir string) (p *peers, err error) {
+	p = &peers{
+		dir: dir, banks: make(map[int]*rsprofake.Bank), cards: make(map[[2]int]*cardfake.Card),
+		profile: make(map[string]cardfake.Profile), readers: make(map[string]*vpcdfake.Reader),
+	}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	if p.broker, err = ubusfake.Start(p.socket()); err != nil {
+		return p, err
+	}
+	if w.server {
+		if p.server, err = rsprofake.StartServer(rsprofake.ServerConfig{}); err != nil {
+			return p, err
+		}
+	}
+	for _, b := range w.banks {
+		cfg := rsprofake.BankConfig{ID: uint16(b.id), Slots: b.slots, Server: p.server}
+		bank, err := rsprofake.StartBank(cfg)
+		if err != nil {
+			return p, err
+		}
+		p.banks[b.id] = bank
+	}
+	for _, c := range w.cards {
+		if err := p.plug(c); err != nil {
+			return p, err
+		}
+	}
+	for _, m := range w.modems {
+		if p.readers[m.name], err = vpcdfake.Listen("127.0.0.1:0"); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// close ends every peer that was started.
+func (p *peers) close() {
+	for _, r := range p.readers {
+		if r != nil {
+			_ = r.Close()
+		}
+	}
+	for _, b := range p.banks {
+		b.Close()
+	}
+	if p.server != nil {
+		p.server.Close()
+	}
+	if p.broker != nil {
+		_ = p.broker.Close()
+	}
+}
+
+func (p *peers) socket() string { return filepath.Join(p.dir, "ubus.sock") }
+
+// plug puts a new software card into a bank's slot.
+func (p *peers) plug(c cardSpec) error {
+	bank := p.banks[c.bank]
+	if bank == nil {
+		return fmt.Errorf("there is no bank %d", c.bank)
+	}
+	profile := cardfake.Default()
+	profile.ICCID, profile.IMSI = model.ICCID(c.iccid), c.imsi
+	if err := profile.Check(); err != nil {
+		return err
+	}
+	card := cardfake.New(profile)
+	p.cards[[2]int{c.bank, c.slot}] = card
+	p.profile[c.iccid] = profile
+	bank.Insert(c.slot, card)
+	return nil
+}
+
+// configure writes the UCI file of a router that lives in this world.
+func (p *peers) configure(w *world) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "config remsim 'main'\n\toption enabled '1'\n\toption device_id '%s'\n\n", w.router)
+	for _, m := range w.modems {
+		fmt.Fprintf(&b, "config modem '%s'\n\toption role 'primary'\n\toption source 'remote'\n\toption front 'vpcd'\n\toption front_device '%s'\n"+
+			"\toption client_id '%d'\n\toption client_slot '%d'\n\n", m.name, p.readers[m.name].Addr(), m.client, m.slot)
+	}
+	if p.server != nil {
+		fmt.Fprintf(&b, "config server\n\toption host '127.0.0.1'\n\toption port '%d'\n\toption tls '0'\n\n", p.server.Port())
+	}
+	names := []string{}
+	for _, m := range w.modems {
+		names = append(names, m.name)
+	}
+	fmt.Fprintf(&b, "config failover 'failover'\n\toption grace '300'\n")
+	for _, n := range names {
+		fmt.Fprintf(&b, "\tlist control_path '%s'\n", n)
+	}
+	if err := os.MkdirAll(p.configDir(), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(p.configDir(), "remsim"), []byte(b.String()), 0o644)
+}
+
+func (p *peers) configDir() string { return filepath.Join(p.dir, "config") }
+
+// do carries out one command of a world, or of a test: the words after `do`.
+func (p *peers) do(words []string) error {
+	if len(words) == 0 {
+		return fmt.Errorf("no command is given")
+	}
+	f := fields{words: words[1:]}
+	var act func() error
+	switch words[0] {
+	case "assign", "unassign":
+		act = p.assign(words[0] == "assign", &f)
+	case "bank":
+		act = p.bankCommand(&f)
+	case "server":
+		act = p.serverCommand(&f)
+	case "broker":
+		act = p.brokerCommand(&f)
+	case "plug":
+		c := f.card()
+		act = func() error { return p.plug(c) }
+	case "unplug":
+		f.expect("bank")
+		bank := f.number()
+		f.expect("slot")
+		slot := f.number()
+		act = func() error { return p.onBank(bank, func(b *rsprofake.Bank) error { b.Remove(slot); return nil }) }
+	default:
+		return fmt.Errorf("%q is not one of assign, unassign, bank, server, broker, plug, unplug", words[0])
+	}
+	if err := f.end(); err != nil {
+		return err
+	}
+	return act()
+}
+
+// assign makes or removes a slot map, as an operator does at the server.
+func (p *peers) assign(on bool, f *fields) func() error {
+	var client model.ClientSlot
+	if on {
+		f.expect("client")
+		client.ID = uint16(f.number())
+		f.expect("slot")
+		client.Slot = uint16(f.number())
+	}
+	f.expect("bank")
+	bank := model.BankSlot{ID: uint16(f.number())}
+	f.expect("slot")
+	bank.Slot = uint16(f.number())
+	if !on {
+		return func() error { return p.server.RemoveMap(bank) }
+	}
+	return func() error {
+		if b := p.banks[int(bank.ID)]; b != nil {
+			p.server.SetBankPort(bank.ID, b.Port())
+		}
+		return p.server.AddMap(bank, client)
+	}
+}
+
+func (p *peers) onBank(id int, act func(b *rsprofake.Bank) error) error {
+	b := p.banks[id]
+	if b == nil {
+		return fmt.Errorf("there is no bank %d", id)
+	}
+	return act(b)
+}
+
+func (p *peers) bankCommand(f *fields) func() error {
+	id := 1
+	verb := f.word()
+	if len(f.words) > 0 {
+		id = f.number()
+	}
+	acts := map[string]func(b *rsprofake.Bank) error{
+		"stop":    func(b *rsprofake.Bank) error { b.Stop(); return nil },
+		"start":   func(b *rsprofake.Bank) error { return b.Start() },
+		"restart": func(b *rsprofake.Bank) error { return b.Restart() },
+		"cut":     func(b *rsprofake.Bank) error { b.Cut(true); return nil },
+		"stall":   func(b *rsprofake.Bank) error { b.Stall(true); return nil },
+		"resume":  func(b *rsprofake.Bank) error { b.Stall(false); return nil },
+	}
+	act := acts[verb]
+	if act == nil {
+		f.fail("%q is not one of stop, start, restart, cut, stall, resume", verb)
+	}
+	return func() error { return p.onBank(id, act) }
+}
+
+func (p *peers) serverCommand(f *fields) func() error {
+	verb := f.word()
+	acts := map[string]func() error{
+		"stop":    func() error { p.server.Stop(); return nil },
+		"start":   func() error { return p.server.Start() },
+		"restart": func() error { return p.server.Restart() },
+		"cut":     func() error { p.server.Cut(true); return nil },
+	}
+	act := acts[verb]
+	if act == nil {
+		f.fail("%q is not one of stop, start, restart, cut", verb)
+	}
+	return act
+}
+
+func (p *peers) brokerCommand(f *fields) func() error {
+	f.expect("restart")
+	return p.broker.Restart
+}
+
+// print shows every peer as text.
+func (p *peers) print(w io.Writer) {
+	if p.server != nil {
+		fmt.Fprintln(w, p.server)
+	}
+	for _, b := range p.banks {
+		fmt.Fprintln(w, b)
+	}
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+	"github.com/terminills/remsim-openwrt/daemon/internal/ubus"
+)
+
+// seeTime is how long a step may wait for what it wants to see, doTime bounds
+// everything else.
+const (
+	seeTime = 20 * time.Second
+	doTime  = 15 * time.Second
+)
+
+// stage plays a world's steps against the running daemon, which it watches over
+// the bus as any program would.
+type stage struct {
+	out     io.Writer
+	peers   *peers
+	players map[string]*player
+	first   string // name of the first modem, which `modem` steps mean
+	conn    *ubus.Conn
+	changed chan struct{}
+
+	mu   sync.Mutex // guards what follows and out: events come from the bus
+	told int64      // id of the last journal entry that was printed
+}
+
+func newStage(ctx context.Context, out io.Writer, w *world, p *peers) (*stage, error) {
+	conn, err := ubus.Dial(ctx, p.socket())
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{out: out, peers: p, conn: conn, players: make(map[string]*player), changed: make(chan struct{}, 1)}
+	for _, m := range w.modems {
+		if s.first == "" {
+			s.first = m.name
+		}
+		s.players[m.name] = &player{reader: p.readers[m.name]}
+	}
+	return s, conn.Listen(ctx, "remsim", s.event)
+}
+
+func (s *stage) close() {
+	for _, m := range s.players {
+		m.close()
+	}
+	_ = s.conn.Close()
+}
+
+func (s *stage) print(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Fprintf(s.out, format+"\n", args...)
+}
+
+// event narrates one journal entry and wakes whoever waits to see something.
+func (s *stage) event(_ string, t ubus.Table) {
+	var e struct {
+		ID      int64  `json:"id"`
+		Kind    string `json:"kind"`
+		Subject string `json:"subject"`
+		Text    string `json:"text"`
+	}
+	if t.Decode(&e) == nil {
+		s.print("    %-10s %s: %s", e.Kind, e.Subject, e.Text)
+		s.mu.Lock()
+		s.told = e.ID
+		s.mu.Unlock()
+	}
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+// play runs the steps in order and stops at the first that fails.
+func (s *stage) play(ctx context.Context, w *world) error {
+	for _, st := range w.steps {
+		if err := s.step(ctx, st); err != nil {
+			return fmt.Errorf("line %d: %s %s: %w", st.line, st.verb, st.text, err)
+		}
+	}
+	return nil
+}
+
+func (s *stage) step(ctx context.Context, st step) error {
+	switch st.verb {
+	case "say":
+		s.print("\n* %s", st.text)
+		return nil
+	case "do":
+		s.print("  > %s", st.text)
+		return s.peers.do(st.args)
+	case "modem":
+		ctx, cancel := context.WithTimeout(ctx, doTime)
+		defer cancel()
+		text, err := s.players[s.first].do(ctx, st.args[0], st.args[1:], s.peers.profile)
+		if err == nil {
+			s.print("  modem: %s", text)
+		}
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, seeTime)
+	defer cancel()
+	return s.see(ctx, st.args)
+}
+
+// see waits until the status shows what is wanted.
+func (s *stage) see(ctx context.Context, args []string) error {
+	for {
+		snapshot, err := s.status(ctx)
+		if err != nil && ubus.StatusOf(err) != ubus.StatusNotFound { // not on the bus yet
+			return err
+		}
+		ok, err := seen(snapshot, args)
+		if err != nil {
+			return err
+		}
+		if ok {
+			s.catchUp(ctx)
+			s.print("  ok: %s (%s)", strings.Join(args, " "), snapshot.Reason)
+			return nil
+		}
+		select {
+		case <-s.changed:
+		case <-time.After(100 * time.Millisecond): // before the daemon is on the bus nothing wakes us
+		case <-ctx.Done():
+			return fmt.Errorf("not so within %s; the state is %s: %s", seeTime, snapshot.State, snapshot.Reason)
+		}
+	}
+}
+
+// catchUp waits until the events that led here have been printed.
+func (s *stage) catchUp(ctx context.Context) {
+	var reply struct {
+		Events []struct {
+			ID int64 `json:"id"`
+		} `json:"events"`
+	}
+	t, err := s.conn.Call(ctx, "remsim", "events", map[string]any{"limit": 1})
+	if err != nil || t.Decode(&reply) != nil || len(reply.Events) == 0 {
+		return
+	}
+	for {
+		s.mu.Lock()
+		done := s.told >= reply.Events[0].ID
+		s.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-s.changed:
+		case <-time.After(time.Second): // an event may have been dropped; it is only narration
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *stage) status(ctx context.Context) (*model.Snapshot, error) {
+	t, err := s.conn.Call(ctx, "remsim", "status", nil)
+	if err != nil {
+		return &model.Snapshot{}, err
+	}
+	snapshot := new(model.Snapshot)
+	return snapshot, t.Decode(snapshot)
+}
+
+// seen tells whether a status shows what the words say.
+func seen(s *model.Snapshot, args []string) (bool, error) {
+	var session model.Session
+	if len(s.Sessions) > 0 {
+		session = s.Sessions[0]
+	}
+	switch what := strings.Join(args[:min(2, len(args))], " "); {
+	case args[0] == "state" && len(args) == 2:
+		return string(s.State) == args[1], nil
+	case what == "server connected":
+		return session.Server.State == model.ConnConnected, nil
+	case what == "bank connected":
+		return session.Bankd.State == model.ConnConnected, nil
+	case what == "card present":
+		return len(s.Modems) > 0 && s.Modems[0].Card.State != model.CardAbsent && s.Modems[0].Card.State != model.CardNone &&
+			s.Modems[0].Card.State != model.CardLost, nil
+	case what == "card lost":
+		return len(s.Modems) > 0 && s.Modems[0].Card.State == model.CardLost, nil
+	case what == "no finding":
+		return s.Sequence > 0 && len(s.Health.Findings) == 0, nil
+	case args[0] == "finding" && len(args) == 2:
+		for _, f := range s.Health.Findings {
+			if strings.HasPrefix(f.Code, args[1]) {
+				return true, nil
+			}
+		}
+		return false, nil
+	}
+	return false, fmt.Errorf("%q cannot be seen; it is one of state X, server connected, bank connected, card present, card lost, finding X, no finding", strings.Join(args, " "))
+}

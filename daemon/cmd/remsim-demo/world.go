@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// world is what a world file describes: the peers that exist and the steps that
+// are played. tests/worlds/tour.txt explains the format.
+type world struct {
+	router string
+	server bool
+	banks  []bankSpec
+	cards  []cardSpec
+	modems []modemSpec
+	steps  []step
+}
+
+type bankSpec struct{ id, slots int }
+
+type cardSpec struct {
+	bank, slot  int
+	iccid, imsi string
+}
+
+type modemSpec struct {
+	name         string
+	client, slot int
+}
+
+// step is one line below `play`.
+type step struct {
+	line int
+	verb string   // say, do, see, modem
+	args []string // the words after it
+	text string   // all after the verb
+}
+
+// lineError names the place of what cannot be read.
+func lineError(line int, format string, args ...any) error {
+	return fmt.Errorf("line %d: %s", line, fmt.Sprintf(format, args...))
+}
+
+// parseWorld reads a world file.
+func parseWorld(r io.Reader) (*world, error) {
+	w := &world{router: "router"}
+	playing := false
+	sc := bufio.NewScanner(r)
+	for n := 1; sc.Scan(); n++ {
+		text := strings.TrimSpace(sc.Text())
+		if text == "" || strings.HasPrefix(text, "#") {
+			continue
+		}
+		if playing {
+			s, err := parseStep(n, text)
+			if err != nil {
+				return nil, err
+			}
+			w.steps = append(w.steps, s)
+			continue
+		}
+		if text == "play" {
+			playing = true
+			continue
+		}
+		if err := w.add(strings.Fields(text)); err != nil {
+			return nil, lineError(n, "%v", err)
+		}
+	}
+	return w, sc.Err()
+}
+
+func parseStep(n int, text string) (step, error) {
+	verb, rest, _ := strings.Cut(text, " ")
+	switch verb {
+	case "say", "do", "see", "modem":
+	default:
+		return step{}, lineError(n, "%q is not one of say, do, see, modem", verb)
+	}
+	if rest = strings.TrimSpace(rest); rest == "" {
+		return step{}, lineError(n, "nothing follows %q", verb)
+	}
+	return step{line: n, verb: verb, args: strings.Fields(rest), text: rest}, nil
+}
+
+// add takes one line that describes what exists.
+func (w *world) add(words []string) error {
+	f := fields{words: words[1:]}
+	switch words[0] {
+	case "router":
+		w.router = f.word()
+	case "server":
+		w.server = true
+	case "bank":
+		b := bankSpec{id: f.number()}
+		f.expect("slots")
+		b.slots = f.number()
+		w.banks = append(w.banks, b)
+	case "card":
+		w.cards = append(w.cards, f.card())
+	case "modem":
+		m := modemSpec{name: f.word()}
+		f.expect("client")
+		m.client = f.number()
+		f.expect("slot")
+		m.slot = f.number()
+		w.modems = append(w.modems, m)
+	default:
+		return fmt.Errorf("%q is not one of router, server, bank, card, modem, play", words[0])
+	}
+	return f.end()
+}
+
+// fields takes words one after the other and keeps the first thing that is
+// wrong.
+type fields struct {
+	words []string
+	err   error
+}
+
+func (f *fields) fail(format string, args ...any) {
+	if f.err == nil {
+		f.err = fmt.Errorf(format, args...)
+	}
+}
+
+func (f *fields) word() string {
+	if len(f.words) == 0 {
+		f.fail("a word is missing at the end")
+		return ""
+	}
+	w := f.words[0]
+	f.words = f.words[1:]
+	return w
+}
+
+func (f *fields) expect(word string) {
+	if w := f.word(); w != word {
+		f.fail("%q stands where %q is expected", w, word)
+	}
+}
+
+// number takes an RSPRO number, 0..1023.
+func (f *fields) number() int {
+	w := f.word()
+	n, err := strconv.Atoi(w)
+	if err != nil || n < 0 || n > 1023 {
+		f.fail("%q is not a number of 0..1023", w)
+	}
+	return n
+}
+
+// card takes "bank B slot S iccid DIGITS imsi DIGITS".
+func (f *fields) card() cardSpec {
+	var c cardSpec
+	f.expect("bank")
+	c.bank = f.number()
+	f.expect("slot")
+	c.slot = f.number()
+	f.expect("iccid")
+	c.iccid = f.word()
+	f.expect("imsi")
+	c.imsi = f.word()
+	return c
+}
+
+func (f *fields) end() error {
+	if len(f.words) > 0 {
+		f.fail("%q is one word too many", f.words[0])
+	}
+	return f.err
+}

@@ -1,0 +1,142 @@
+// Package app assembles the daemon: it makes the tasks from the configuration
+// and a set of drivers, real ones or fakes, and runs them until it is told to
+// stop. It is the only place that knows all parts.
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/api"
+	"github.com/terminills/remsim-openwrt/daemon/internal/card"
+	"github.com/terminills/remsim-openwrt/daemon/internal/card/vpcd"
+	"github.com/terminills/remsim-openwrt/daemon/internal/engine"
+	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+	"github.com/terminills/remsim-openwrt/daemon/internal/supervise"
+	"github.com/terminills/remsim-openwrt/daemon/internal/ubus"
+)
+
+// Options are what the command line and the system give.
+type Options struct {
+	Version   string
+	ConfigDir string // holds the UCI file remsim
+	StateDir  string // survives a reboot
+	RunDir    string // survives a restart
+	Ubus      string // socket of ubusd
+	Hostname  string
+	Logger    *slog.Logger
+	LogLevel  *slog.LevelVar   // set from the configuration; nil: fixed
+	Reload    <-chan os.Signal // reads the configuration again
+}
+
+// Drivers are the ways out of the process.
+type Drivers struct {
+	// Dial connects to an RSPRO peer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Front makes the card front of a kind for a device.
+	Front func(kind, device string) (card.Front, error)
+}
+
+// RealDrivers are those of a router.
+func RealDrivers() Drivers {
+	return Drivers{
+		// Without TCP keep-alives: a metered link cannot pay for them, and
+		// RSPRO has keep-alives of its own.
+		Dial: (&net.Dialer{KeepAlive: -1}).DialContext,
+		Front: func(kind, device string) (card.Front, error) {
+			if kind == "vpcd" {
+				return vpcd.New(device)
+			}
+			return nil, fmt.Errorf("front %q is not in this version", kind)
+		},
+	}
+}
+
+// App is the running daemon.
+type App struct {
+	opts    Options
+	drivers Drivers
+	conf    configuration
+	engine  *engine.Engine
+	api     *api.API
+	bus     *ubus.Client
+	cards   *supervise.Group
+
+	mu     sync.Mutex
+	stacks map[string]*stack
+}
+
+// Run serves until ctx ends. It returns an error only if nothing can be served
+// at all; a bad configuration is no reason to end.
+func Run(ctx context.Context, o Options, d Drivers) error {
+	for _, dir := range []string{o.StateDir, o.RunDir} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			o.Logger.WarnContext(ctx, "directory not made", "dir", dir, "err", err)
+		}
+	}
+	first, err := firstNumber(o.StateDir, time.Now())
+	if err != nil {
+		o.Logger.WarnContext(ctx, "numbers start at the clock", "err", err)
+	}
+	a := &App{opts: o, drivers: d, conf: configuration{opts: o}, stacks: make(map[string]*stack)}
+	a.api = api.New()
+	a.engine = engine.New(engine.Options{Version: o.Version, First: first, Publish: a.api.Publish})
+	a.api.Bind(a.engine, a)
+	a.bus = ubus.NewClient(o.Ubus, ubus.Options{Logger: o.Logger})
+	if err := a.bus.AddObject(a.api.Object()); err != nil {
+		return fmt.Errorf("make the ubus object: %w", err)
+	}
+	a.serve(ctx)
+	return nil
+}
+
+// serve starts the tasks, from the core outwards, and stops them in the reverse
+// order when ctx ends.
+func (a *App) serve(ctx context.Context) {
+	core := supervise.New(a.failed, a.recovered)
+	a.cards = supervise.New(a.failed, a.recovered)
+	core.Start(supervise.Task{Name: "engine", Run: a.engine.Run})
+	a.apply(ctx)
+	core.Start(supervise.Task{Name: "ubus", Run: a.bus.Run})
+	core.Start(supervise.Task{Name: "announcements", Run: func(ctx context.Context) error { return a.api.Run(ctx, a.bus) }})
+	a.opts.Logger.InfoContext(ctx, "started", "version", a.opts.Version)
+	for {
+		select {
+		case <-ctx.Done():
+			a.opts.Logger.InfoContext(ctx, "stopping")
+			a.mu.Lock()
+			for name, st := range a.stacks {
+				st.stop()
+				delete(a.stacks, name)
+			}
+			a.mu.Unlock()
+			core.Stop()
+			return
+		case <-a.opts.Reload:
+			a.apply(ctx)
+		}
+	}
+}
+
+// apply reads the configuration and makes everything follow it.
+func (a *App) apply(ctx context.Context) {
+	s := a.conf.read(ctx)
+	if err := a.engine.Apply(ctx, s); err != nil {
+		return // the daemon is stopping
+	}
+	a.arrange(ctx, s)
+}
+
+func (a *App) failed(f supervise.Failure) {
+	a.opts.Logger.Warn("task failed", "task", f.Task, "err", f.Err, "next", f.Next.Round(time.Millisecond))
+	a.engine.Tell(model.TaskFailed{At: model.At{Time: time.Now()}, Task: f.Task, Err: f.Err.Error(), Next: f.Next})
+}
+
+func (a *App) recovered(task string) {
+	a.engine.Tell(model.TaskRecovered{At: model.At{Time: time.Now()}, Task: task})
+}

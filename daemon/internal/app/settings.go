@@ -1,0 +1,133 @@
+package app
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/config"
+	"github.com/terminills/remsim-openwrt/daemon/internal/engine"
+	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+)
+
+// credentialsDir is where stored credentials lie in the state directory.
+const credentialsDir = "credentials"
+
+// settings translates a checked configuration for the engine.
+func (o Options) settings(c *config.Config) engine.Settings {
+	s := engine.Settings{
+		Valid: true, Enabled: c.Main.Enabled, DeviceID: c.Main.DeviceID, Grace: c.Failover.Grace,
+	}
+	for _, m := range c.Modems {
+		s.Modems = append(s.Modems, o.modem(c, m))
+	}
+	return s
+}
+
+func (o Options) modem(c *config.Config, m config.Modem) engine.Modem {
+	e := engine.Modem{
+		Name: m.Name, Role: m.Role, Network: m.Network, Source: m.Source,
+		FrontDevice: m.FrontDevice.String(), ATR: m.ATR,
+		Banks:       make(map[uint16]model.Endpoint),
+		DefaultBank: model.Endpoint{Port: defaultBankPort, TLS: &model.TLSFiles{}, Ping: config.BankPing},
+	}
+	e.Front, e.NoFront = chooseFront(m)
+	for _, b := range c.Banks {
+		e.Banks[b.ID] = o.credentials(b.Endpoint())
+	}
+	e.Session = o.session(c, m)
+	if e.Source == model.SourceRemote {
+		e.ClearText = clearText(e.Session)
+	}
+	return e
+}
+
+// defaultBankPort is bankd's port.
+const defaultBankPort = 9999
+
+// session is the configured way of one modem to its card.
+func (o Options) session(c *config.Config, m config.Modem) model.SessionPlan {
+	p := model.SessionPlan{
+		// A bank that a server announces and that no section corrects is
+		// reached with TLS, as the server is; clear text is only for this machine
+		// unless a section allows it.
+		BankDefaults: model.Endpoint{Ping: config.BankPing, TLS: &model.TLSFiles{}},
+		Corrections:  make(map[uint16]model.Endpoint),
+	}
+	p.Client, _ = m.Client()
+	if b, ok := c.BankOf(m.Name); ok {
+		slot, _ := b.SlotOf(m.Name)
+		p.Bank = &model.BankAssignment{Slot: slot, Endpoint: o.credentials(b.Endpoint()), By: "config"}
+	} else {
+		for _, s := range c.Servers {
+			p.Servers = append(p.Servers, o.credentials(s.Endpoint()))
+		}
+	}
+	if len(p.Servers) > 0 {
+		if p.PlainLoopback = p.Servers[0].TLS == nil; !p.PlainLoopback {
+			p.BankDefaults.TLS = p.Servers[0].TLS
+		}
+	}
+	for id, e := range c.Corrections() {
+		p.Corrections[id] = o.credentials(e)
+	}
+	return p
+}
+
+// credentials turns names of stored credentials into paths; a path stays.
+func (o Options) credentials(e model.Endpoint) model.Endpoint {
+	if e.TLS == nil {
+		return e
+	}
+	stored := func(kind, name string) string {
+		if name == "" || strings.Contains(name, "/") {
+			return name
+		}
+		return filepath.Join(o.StateDir, credentialsDir, kind+"-"+name)
+	}
+	e.TLS = &model.TLSFiles{CA: stored("ca", e.TLS.CA), Cert: stored("cert", e.TLS.Cert), Key: stored("key", e.TLS.Key)}
+	return e
+}
+
+// chooseFront tells which front a modem gets, or why it gets none.
+func chooseFront(m config.Modem) (kind, why string) {
+	switch m.Front {
+	case config.FrontVPCD:
+		return string(m.Front), ""
+	case config.FrontNone:
+		return "", "option front is none"
+	case config.FrontAuto:
+		return "", "front auto finds nothing: this version looks for no device by itself; set option front 'vpcd'"
+	}
+	return "", fmt.Sprintf("front %s is not in this version; it has vpcd", m.Front)
+}
+
+// clearText lists the peers of a session that are reached without TLS outside
+// this machine.
+func clearText(p model.SessionPlan) []string {
+	var out []string
+	add := func(what string, e model.Endpoint) {
+		if e.TLS == nil && e.Host != "" && !loopback(e.Host) {
+			out = append(out, fmt.Sprintf("%s %s", what, e.Host))
+		}
+	}
+	for _, s := range p.Servers {
+		add("server", s)
+	}
+	if p.Bank != nil {
+		add("bank", p.Bank.Endpoint)
+	}
+	for _, b := range p.Corrections {
+		add("bank", b)
+	}
+	return out
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.IsLoopback()
+}
