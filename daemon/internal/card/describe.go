@@ -148,6 +148,7 @@ func Describe(tpdu []byte, at Place) string {
 	case 0xB0, 0xD6, 0xB2, 0xDC, 0xA2, 0x32:
 		words = append(words, fileWords(ins, p1, p2, at))
 	case 0x20, 0x24, 0x26, 0x28, 0x2C:
+		words[0] = strings.TrimSuffix(words[0], " PIN")
 		words = append(words, pinName(p2))
 	case 0x70:
 		words = append(words, channelWords(p1, p2))

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,6 +88,7 @@ type oracle struct {
 	dropped bool
 	hold    bool
 
+	turn      sync.Mutex
 	modem     modem
 	sent      bool   // the modem's command is on the present connection
 	late      []byte // the muted command whose answer the bank still owes
@@ -130,15 +132,25 @@ func newOracle(t *testing.T, seed uint64) *oracle {
 }
 
 func (o *oracle) say(format string, args ...any) {
+	o.fence()
+	defer o.fence()
 	o.log = append(o.log, fmt.Sprintf(format, args...))
 	if len(o.log) > 60 {
 		o.log = o.log[1:]
 	}
 }
 
+// fence orders this goroutine and the session's timer, which takes turns with it:
+// that one is at work only while event waits for time to pass.
+func (o *oracle) fence() {
+	o.turn.Lock()
+	defer o.turn.Unlock()
+}
+
 func (o *oracle) story() string { return strings.Join(o.log, "\n") }
 
 func (o *oracle) happened(e model.Event) {
+	defer o.fence()
 	o.say("%s", eventText(e))
 	if c, ok := e.(model.CardChanged); ok {
 		if strings.Contains(c.Reason, "were replayed") {
@@ -152,6 +164,7 @@ func (o *oracle) happened(e model.Event) {
 
 // answered: the modem has got an answer.
 func (o *oracle) answered(_ uint64, response []byte) {
+	defer o.fence()
 	cmd := o.modem.current
 	require.NotNil(o.t, cmd, "an answer without a command\n%s", o.story())
 	o.modem.current = nil
@@ -176,6 +189,7 @@ func (o *oracle) answered(_ uint64, response []byte) {
 // muted: the modem has met silence. It resets the card then, or goes on as if
 // nothing had been.
 func (o *oracle) muted(uint64) {
+	defer o.fence()
 	o.tally.mutes++
 	o.ambiguous = true
 	if o.sent {
@@ -190,6 +204,7 @@ func (o *oracle) muted(uint64) {
 
 // removed: a modem that cannot see it goes on as well.
 func (o *oracle) removed() {
+	defer o.fence()
 	if o.modem.current != nil {
 		o.ambiguous = true
 		o.modem.current, o.sent = nil, false
@@ -221,7 +236,11 @@ func (o *oracle) event() {
 	case n < 891:
 		o.replan()
 	case n < 900:
-		<-time.After(time.Duration(o.rng.IntN(8000)) * time.Millisecond)
+		d := time.Duration(o.rng.IntN(8000)) * time.Millisecond
+		o.fence()
+		<-time.After(d)
+		synctest.Wait()
+		o.fence()
 	default:
 		o.connect()
 		o.work()
@@ -239,10 +258,11 @@ func (o *oracle) connect() {
 	b := &fakeBank{say: o.say}
 	b.sent = func(tpdu []byte) {
 		o.queue = append(o.queue, item{tpdu: tpdu})
+		defer o.fence()
 		o.sent = o.sent || o.modem.current != nil && bytes.Equal(tpdu, o.modem.current)
 	}
-	b.lines = func(l card.Lines) { o.queue = append(o.queue, item{lines: l}) }
-	b.drops = func() { o.dropped = true }
+	b.lines = func(l card.Lines) { o.queue = append(o.queue, item{lines: l}); o.fence() }
+	b.drops = func() { o.dropped = true; o.fence() }
 	o.bank = b
 	o.say("bank up")
 	o.session.BankUp(b)
