@@ -186,7 +186,7 @@ func (w *world) kill(what string) {
 		// A real server forgets its maps; the operator restores this one once
 		// the bank has registered again.
 		require.Eventually(w, func() bool { return w.server.HasBank(slot.ID) }, bound, 10*time.Millisecond)
-		require.NoError(w, w.server.AddMap(slot, client))
+		require.NoError(w, w.server.AddMap(slot, router))
 	case "bank":
 		require.NoError(w, w.bank.Restart())
 	case "broker":

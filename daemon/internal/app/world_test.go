@@ -28,7 +28,7 @@ const bound = 30 * time.Second
 
 // Where the card sits, and which client it is for.
 var (
-	client = model.ClientSlot{ID: 7, Slot: 1}
+	router = model.ClientSlot{ID: 7, Slot: 1}
 	slot   = model.BankSlot{ID: 1, Slot: 2}
 )
 
@@ -214,7 +214,7 @@ func (w *world) untilFinding(code string) (f model.Finding) {
 // assign makes the slot map, as an operator would at the server.
 func (w *world) assign() {
 	w.Helper()
-	require.NoError(w, w.server.AddMap(slot, client))
+	require.NoError(w, w.server.AddMap(slot, router))
 }
 
 // power switches the card on, as a modem would.
