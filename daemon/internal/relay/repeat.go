@@ -50,7 +50,7 @@ var Repeatable = [...]Rule{
 	{INS: insSelect, Name: "SELECT", Again: true, Only: "not the last, next or previous occurrence of an AID", Why: "ends in the same selection from the same start, which the replay restores (§11.1.1)", only: selectsOutright},
 	{INS: insReadBinary, Name: "READ BINARY", Again: true, Why: "changes nothing but, with a short file identifier, the current file, and that to the same one (§11.1.3)"},
 	{INS: insReadRecord, Name: "READ RECORD", Again: true, Only: "absolute mode with a record number", Why: "as READ BINARY; next and previous would move the record pointer twice (§11.1.5)", only: readsAbsolute},
-	{INS: insGetResponse, Name: "GET RESPONSE", Why: "an answer is fetched once; the command that made it would have to be repeated too (§11.1.1, TS 102 221 §7.3.1.1)"},
+	{INS: insGetResponse, Name: "GET RESPONSE", Why: "an answer is fetched once; the command that made it would have to be repeated too (§7.3.1.1)"},
 	{INS: insFetch, Name: "FETCH", Why: "the card regards the proactive command as delivered, and a reset ends its session (TS 102 223 §6)"},
 	{INS: insTerminalResponse, Name: "TERMINAL RESPONSE", Why: "the card acts on it, and the proactive session it ends is gone with the reset"},
 	{INS: insEnvelope, Name: "ENVELOPE", Why: "the card acts on each: a menu choice or a short message would count twice"},
@@ -71,12 +71,12 @@ var Repeatable = [...]Rule{
 }
 
 // selectsOutright: not the "next" or "previous" of several applications, and none
-// that is closed by the command (TS 102 221 table 11.2).
+// that is closed by the command (TS 102 221 §11.1.1).
 func selectsOutright(tpdu []byte) bool {
 	return tpdu[2] != 0x04 || tpdu[3]&0x03 == 0
 }
 
-// readsAbsolute: mode 4, and not the current record (TS 102 221 table 11.11).
+// readsAbsolute: mode 4, and not the current record (TS 102 221 §11.1.5).
 func readsAbsolute(tpdu []byte) bool {
 	return tpdu[3]&0x07 == 0x04 && tpdu[2] != 0
 }

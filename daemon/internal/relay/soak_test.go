@@ -359,7 +359,7 @@ func (o *oracle) popToolkit() {
 	}
 }
 
-// proactive is a MORE TIME (3GPP TS 31.111 §6.4.15).
+// proactive is a MORE TIME (ETSI TS 102 223 §6.4.4).
 var proactive = []byte{0xD0, 0x09, 0x81, 0x03, 0x01, 0x02, 0x00, 0x82, 0x02, 0x81, 0x82}
 
 // command lets the modem go on.

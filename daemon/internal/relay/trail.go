@@ -59,7 +59,7 @@ type class struct {
 	chained bool // more of the command follows
 }
 
-// place reads a CLA byte (TS 102 221 table 10.3 and 10.4). ok is false for classes
+// place reads a CLA byte (TS 102 221 §10.1.1). ok is false for classes
 // that neither this standard nor TS 51.011 knows.
 func place(cla byte) (c class, ok bool) {
 	switch {
@@ -254,7 +254,7 @@ func (t *trail) manage(where class, tpdu, data []byte) {
 			return
 		}
 		t.channels[n] = channel{open: true}
-		if where.channel != 0 { // it starts where its opener stands, §8.6.1
+		if where.channel != 0 { // it starts where its opener stands
 			t.channels[n].at = t.channels[where.channel].at
 		}
 	default:
