@@ -61,6 +61,7 @@ var may = map[string]string{
 	"internal/card/vpcd/vpcdfake":     "internal/card/vpcd internal/card internal/model",
 	"internal/card/cardem/cardemfake": "internal/card/cardem internal/card internal/model",
 	"internal/mm/mmfake":              "internal/mm internal/model",
+	"internal/mm/mmrig":               "internal/mm internal/model", // runs the real ModemManager in tests
 	"internal/at/atfake":              "internal/at internal/model",
 	"internal/gpio/gpiofake":          "internal/gpio internal/model",
 	"internal/netifd/netifdfake":      "internal/netifd internal/model internal/ubus",
