@@ -21,19 +21,20 @@ const (
 	testTime    = time.Minute // connection tests wait for what they test
 )
 
-// dial connects to the bus, with an error that tells which program is missing.
+// dial connects to the bus, with an error that names the socket and the program
+// behind it.
 func (c *cli) dial(ctx context.Context) (*ubus.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	conn, err := ubus.Dial(ctx, c.ubus)
 	if err != nil {
-		return nil, fmt.Errorf("connect to ubusd at %s: %w", c.ubus, err)
+		return nil, fmt.Errorf("%w; is ubusd running?", err)
 	}
 	return conn, nil
 }
 
-// call makes one call and decodes the reply into out. With --json the reply is
-// printed instead and out stays as it is; shown tells which.
+// call makes one call and decodes the reply into out. With --json the reply has
+// been printed as well; shown tells.
 func (c *cli) call(ctx context.Context, limit time.Duration, method string, args, out any) (shown bool, err error) {
 	conn, err := c.dial(ctx)
 	if err != nil {
@@ -52,11 +53,11 @@ func (c *cli) callOn(ctx context.Context, conn *ubus.Conn, limit time.Duration, 
 	if err != nil {
 		return false, explain(err)
 	}
-	if c.json {
-		return true, c.printJSON(reply)
-	}
 	if err := reply.Decode(out); err != nil {
 		return false, fmt.Errorf("read the reply of %s: %w", method, err)
+	}
+	if c.json {
+		return true, c.printJSON(reply)
 	}
 	return false, nil
 }

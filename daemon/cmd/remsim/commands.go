@@ -4,7 +4,9 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
@@ -33,12 +35,16 @@ func (c *cli) printEntry(e entry) {
 func runEvents(ctx context.Context, c *cli, args []string) error {
 	kind, limit, follow := "", 100, false
 	_, err := c.parse("events", args, 0, 0, func(fs *flag.FlagSet) {
-		fs.StringVar(&kind, "kind", "", "only this kind")
-		fs.IntVar(&limit, "limit", 100, "how many, 1..500")
-		fs.BoolVar(&follow, "follow", false, "go on with what happens")
+		fs.StringVar(&kind, "kind", "", "only this `KIND`: "+kinds())
+		fs.IntVar(&limit, "limit", 100, "how many, `N` of 1..500")
+		fs.BoolVar(&follow, "follow", false, "go on with what happens, until Ctrl-C")
 	})
 	if err != nil {
 		return err
+	}
+	if kind != "" && !slices.Contains(strings.Fields(kinds()), kind) {
+		fmt.Fprintf(c.err, "remsim events: kind %q is not one of %s\n", kind, kinds())
+		return errUsage
 	}
 	conn, err := c.dial(ctx)
 	if err != nil {
@@ -68,11 +74,11 @@ func runEvents(ctx context.Context, c *cli, args []string) error {
 		return err
 	}
 	var last int64
-	if !shown {
-		for _, e := range reply.Events {
+	for _, e := range reply.Events {
+		if !shown {
 			c.printEntry(e)
-			last = e.ID
 		}
+		last = e.ID
 	}
 	for follow {
 		select {
@@ -96,6 +102,15 @@ func runEvents(ctx context.Context, c *cli, args []string) error {
 	return nil
 }
 
+// kinds lists the kinds of journal entries.
+func kinds() string {
+	var names []string
+	for _, k := range model.EventKinds {
+		names = append(names, k.Kind)
+	}
+	return strings.Join(names, " ")
+}
+
 func runDoctor(ctx context.Context, c *cli, args []string) error {
 	words, err := c.parse("doctor", args, 0, 1, nil)
 	if err != nil {
@@ -106,25 +121,33 @@ func runDoctor(ctx context.Context, c *cli, args []string) error {
 		Verdict string        `json:"verdict"`
 	}
 	shown, err := c.call(ctx, callTime, "diagnose", map[string]string{"modem": word(words, 0)}, &reply)
-	if err != nil || shown {
+	if err != nil {
 		return err
 	}
-	failed := false
-	for _, k := range reply.Checks {
-		mark := "ok  "
-		if !k.OK {
-			mark, failed = "FAIL", true
-		}
-		fmt.Fprintf(c.out, "%s  %-22s %s\n", mark, k.Name, k.Text)
+	if !shown {
+		c.printChecks(reply.Checks)
+		fmt.Fprintf(c.out, "\n%s\n", reply.Verdict)
+	}
+	if slices.ContainsFunc(reply.Checks, func(k model.Check) bool { return !k.OK }) {
+		return errFailed
+	}
+	return nil
+}
+
+func (c *cli) printChecks(checks []model.Check) {
+	for _, k := range checks {
+		fmt.Fprintf(c.out, "%s  %-22s %s\n", mark(k.OK), k.Name, k.Text)
 		if k.Fix != "" {
 			fmt.Fprintf(c.out, "      %-22s -> %s\n", "", k.Fix)
 		}
 	}
-	fmt.Fprintf(c.out, "\n%s\n", reply.Verdict)
-	if failed {
-		return errFailed
+}
+
+func mark(ok bool) string {
+	if ok {
+		return "ok  "
 	}
-	return nil
+	return "FAIL"
 }
 
 func runTest(ctx context.Context, c *cli, args []string) error {
@@ -137,15 +160,17 @@ func runTest(ctx context.Context, c *cli, args []string) error {
 		Steps []model.Step `json:"steps"`
 	}
 	shown, err := c.call(ctx, testTime, "test", map[string]string{"target": words[0], "name": word(words, 1)}, &reply)
-	if err != nil || shown {
+	if err != nil {
 		return err
 	}
 	for _, s := range reply.Steps {
-		mark := "ok  "
-		if !s.OK {
-			mark = "FAIL"
+		took := ""
+		if s.MS > 0 {
+			took = fmt.Sprintf("%.1f ms", s.MS)
 		}
-		fmt.Fprintf(c.out, "%s  %-18s %8.1f ms  %s\n", mark, s.Name, s.MS, s.Text)
+		if !shown {
+			fmt.Fprintf(c.out, "%s  %-12s %11s  %s\n", mark(s.OK), s.Name, took, s.Text)
+		}
 	}
 	if !reply.OK {
 		return errFailed
@@ -153,14 +178,15 @@ func runTest(ctx context.Context, c *cli, args []string) error {
 	return nil
 }
 
-// ordered sends a command and tells that it was taken.
+// ordered sends a command and tells that it was taken, and where its effect is
+// to be seen.
 func (c *cli) ordered(ctx context.Context, method string, args map[string]any, done string) error {
 	var reply struct {
 		Sequence int64 `json:"sequence"`
 	}
 	shown, err := c.call(ctx, callTime, method, args, &reply)
 	if err == nil && !shown {
-		fmt.Fprintf(c.out, "%s (see `remsim status`)\n", done)
+		fmt.Fprintln(c.out, done)
 	}
 	return err
 }
@@ -174,15 +200,15 @@ func runSim(ctx context.Context, c *cli, args []string) error {
 	if len(words) == 2 {
 		modem, source = words[0], words[1]
 	}
-	return c.ordered(ctx, "sim", map[string]any{"modem": modem, "source": source}, "card source: "+source)
+	return c.ordered(ctx, "sim", map[string]any{"modem": modem, "source": source}, "card source: "+source+"; see `remsim status`")
 }
 
 func runMap(ctx context.Context, c *cli, args []string) error {
 	modem, host, port := "", "", 0
 	words, err := c.parse("map", args, 2, 2, func(fs *flag.FlagSet) {
-		fs.StringVar(&modem, "modem", "", "which modem, if several use remote cards")
-		fs.StringVar(&host, "host", "", "address of the bank; default: that of the configured bank")
-		fs.IntVar(&port, "port", 0, "port of the bank; default: that of the configured bank, else 9999")
+		fs.StringVar(&modem, "modem", "", "which `MODEM`, if several use remote cards")
+		fs.StringVar(&host, "host", "", "`HOST` that the bank runs on; default: that of the configured bank")
+		fs.IntVar(&port, "port", 0, "`PORT` of the bank; default: that of the configured bank, else 9999")
 	})
 	if err != nil {
 		return err
@@ -194,7 +220,7 @@ func runMap(ctx context.Context, c *cli, args []string) error {
 		return errUsage
 	}
 	return c.ordered(ctx, "map", map[string]any{"modem": modem, "host": host, "port": port, "bank_id": bank, "slot": slot},
-		fmt.Sprintf("assigned: bank %d slot %d", bank, slot))
+		fmt.Sprintf("assigned: bank %d slot %d; see `remsim status`", bank, slot))
 }
 
 func runUnmap(ctx context.Context, c *cli, args []string) error {
@@ -202,7 +228,7 @@ func runUnmap(ctx context.Context, c *cli, args []string) error {
 	if err != nil {
 		return err
 	}
-	return c.ordered(ctx, "unmap", map[string]any{"modem": word(words, 0)}, "remote card taken away")
+	return c.ordered(ctx, "unmap", map[string]any{"modem": word(words, 0)}, "remote card taken away; see `remsim status`")
 }
 
 func word(words []string, i int) string {

@@ -17,19 +17,9 @@ func runConfig(ctx context.Context, c *cli, args []string) error {
 	}
 	switch {
 	case len(words) == 0:
-		var r model.ConfigReport
-		shown, err := c.call(ctx, callTime, "config", nil, &r)
-		if err != nil || shown {
-			return err
-		}
-		return c.printReport(r)
+		return c.askReport(ctx, "config")
 	case words[0] == "reload" && len(words) == 1:
-		var r model.ConfigReport
-		shown, err := c.call(ctx, callTime, "reload", nil, &r)
-		if err != nil || shown {
-			return err
-		}
-		return c.printReport(r)
+		return c.askReport(ctx, "reload")
 	case words[0] == "check":
 		dir := word(words, 1)
 		if dir == "" {
@@ -43,13 +33,11 @@ func runConfig(ctx context.Context, c *cli, args []string) error {
 			if err := c.printJSON(r); err != nil {
 				return err
 			}
-			if !r.OK {
-				return errUsage // the contract gives a refused configuration status 2
-			}
-			return nil
+		} else {
+			c.printReport(r)
 		}
-		if err := c.printReport(r); err != nil {
-			return errUsage
+		if !r.OK {
+			return errUsage // the contract gives a refused configuration status 2
 		}
 		return nil
 	}
@@ -57,25 +45,48 @@ func runConfig(ctx context.Context, c *cli, args []string) error {
 	return errUsage
 }
 
-// printReport shows a report and returns errFailed if the configuration is
-// refused.
-func (c *cli) printReport(r model.ConfigReport) error {
+// askReport shows what a method of the daemon says of the configuration.
+func (c *cli) askReport(ctx context.Context, method string) error {
+	var r model.ConfigReport
+	shown, err := c.call(ctx, callTime, method, nil, &r)
+	if err != nil {
+		return err
+	}
+	if !shown {
+		c.printReport(r)
+	}
+	if !r.OK {
+		return errFailed
+	}
+	return nil
+}
+
+func (c *cli) printReport(r model.ConfigReport) {
 	for _, p := range r.Errors {
 		fmt.Fprintln(c.out, "error:  ", p)
 	}
 	for _, p := range r.Warnings {
+		p.Warning = false // the word stands in front already
 		fmt.Fprintln(c.out, "warning:", p)
 	}
 	if len(r.Costs) > 0 {
-		fmt.Fprintf(c.out, "\n%-44s %10s %12s\n", "what the settings cost", "seconds", "MB a month")
-		for _, k := range r.Costs {
-			fmt.Fprintf(c.out, "  %-42s %10.1f %12.2f\n", k.Setting, k.Seconds, k.MBMonth)
+		if len(r.Errors)+len(r.Warnings) > 0 {
+			fmt.Fprintln(c.out)
 		}
+		fmt.Fprintf(c.out, "%9s %12s  what the settings cost\n", "seconds", "MB a month")
 	}
+	for _, k := range r.Costs {
+		fmt.Fprintf(c.out, "%9.1f %12.2f  %s\n", k.Seconds, k.MBMonth, k.Setting)
+	}
+	if len(r.Errors)+len(r.Warnings)+len(r.Costs) > 0 {
+		fmt.Fprintln(c.out)
+	}
+	verdict := "accepted"
 	if !r.OK {
-		fmt.Fprintf(c.out, "\n%s: refused, %d errors\n", r.Path, len(r.Errors))
-		return errFailed
+		verdict = fmt.Sprintf("refused, %d errors", len(r.Errors))
 	}
-	fmt.Fprintf(c.out, "\n%s: accepted\n", r.Path)
-	return nil
+	if r.Path == "" { // a reload gives none
+		r.Path = "configuration"
+	}
+	fmt.Fprintf(c.out, "%s: %s\n", r.Path, verdict)
 }

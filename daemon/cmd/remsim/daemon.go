@@ -30,9 +30,9 @@ const (
 func runDaemon(ctx context.Context, c *cli, args []string) error {
 	o := app.Options{Version: version}
 	_, err := c.parse("daemon", args, 0, 0, func(fs *flag.FlagSet) {
-		fs.StringVar(&o.ConfigDir, "config", defaultConfig, "directory that holds the UCI file remsim")
-		fs.StringVar(&o.StateDir, "state", defaultState, "directory of what survives a reboot")
-		fs.StringVar(&o.RunDir, "run", defaultRun, "directory of what survives a restart")
+		fs.StringVar(&o.ConfigDir, "config", defaultConfig, "`DIR` that holds the UCI file remsim")
+		fs.StringVar(&o.StateDir, "state", defaultState, "`DIR` of what survives a reboot")
+		fs.StringVar(&o.RunDir, "run", defaultRun, "`DIR` of what survives a restart")
 	})
 	if err != nil {
 		return err

@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -103,7 +105,7 @@ var errFailed = errors.New("failed")
 func usage(w io.Writer) {
 	fmt.Fprintln(w, "usage: remsim COMMAND [--json] [--ubus SOCKET] …")
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  %s %s\n        %s\n", c.name, c.args, c.about)
+		fmt.Fprintf(w, "  %s\n        %s\n", strings.TrimSpace(c.name+" "+c.args), c.about)
 	}
 }
 
@@ -111,10 +113,16 @@ func usage(w io.Writer) {
 // At least min and at most max words are accepted.
 func (c *cli) parse(name string, args []string, min, max int, define func(*flag.FlagSet)) ([]string, error) {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	fs.SetOutput(c.err)
-	fs.StringVar(&c.ubus, "ubus", defaultUbus, "socket of ubusd")
-	fs.BoolVar(&c.json, "json", false, "print the reply as JSON")
-	fs.Usage = func() { c.usageOf(name, fs) }
+	fs.SetOutput(io.Discard) // we say it ourselves
+	fs.StringVar(&c.ubus, "ubus", defaultUbus, "`SOCKET` of ubusd")
+	if name != "daemon" {
+		fs.BoolVar(&c.json, "json", false, "print the reply as JSON")
+	}
+	refuse := func(format string, args ...any) error {
+		fmt.Fprintf(c.err, "remsim %s: %s\n", name, fmt.Sprintf(format, args...))
+		usageOf(c.err, name, fs)
+		return errUsage
+	}
 	if define != nil {
 		define(fs)
 	}
@@ -122,30 +130,39 @@ func (c *cli) parse(name string, args []string, min, max int, define func(*flag.
 	for {
 		if err := fs.Parse(args); err != nil {
 			if errors.Is(err, flag.ErrHelp) {
+				usageOf(c.out, name, fs)
 				return nil, err
 			}
-			return nil, errUsage // the flag package has said why
+			return nil, refuse("%v", err)
 		}
 		if fs.NArg() == 0 {
 			break
 		}
 		words, args = append(words, fs.Arg(0)), fs.Args()[1:]
 	}
-	if len(words) < min || len(words) > max {
-		fmt.Fprintf(c.err, "remsim %s: %d words given, %d to %d accepted\n", name, len(words), min, max)
-		fs.Usage()
-		return nil, errUsage
+	if len(words) < min {
+		return nil, refuse("a word is missing")
+	}
+	if len(words) > max {
+		return nil, refuse("%q is one word too many", words[max])
 	}
 	return words, nil
 }
 
-func (c *cli) usageOf(name string, fs *flag.FlagSet) {
+// usageOf explains one sub-command and its flags.
+func usageOf(w io.Writer, name string, fs *flag.FlagSet) {
 	for _, cmd := range commands() {
 		if cmd.name == name {
-			fmt.Fprintf(c.err, "usage: remsim %s %s\n  %s\n", name, cmd.args, cmd.about)
+			fmt.Fprintf(w, "usage: remsim %s\n  %s\n", strings.TrimSpace(name+" "+cmd.args), cmd.about)
 		}
 	}
-	fs.PrintDefaults()
+	fs.VisitAll(func(f *flag.Flag) {
+		value, about := flag.UnquoteUsage(f)
+		if !slices.Contains([]string{"", "0", "false"}, f.DefValue) {
+			about += " (default " + f.DefValue + ")"
+		}
+		fmt.Fprintf(w, "  %-16s %s\n", strings.TrimSpace("--"+f.Name+" "+value), about)
+	})
 }
 
 func runVersion(_ context.Context, c *cli, args []string) error {

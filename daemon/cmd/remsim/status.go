@@ -99,6 +99,9 @@ func (c *cli) redraw(s *status) {
 func printStatus(w io.Writer, s *status) {
 	fmt.Fprintf(w, "remsim %s on %s: %s (up %s)\n  %s\n", s.Version, s.DeviceID, s.State, span(s.Uptime), s.Reason)
 	fmt.Fprintln(w, "\nmodems")
+	if len(s.Modems) == 0 {
+		fmt.Fprintln(w, "  none configured")
+	}
 	for _, m := range s.Modems {
 		printModem(w, m)
 	}

@@ -12,8 +12,8 @@ import (
 func runTrace(ctx context.Context, c *cli, args []string) error {
 	modem, limit := "", 50
 	words, err := c.parse("trace", args, 0, 1, func(fs *flag.FlagSet) {
-		fs.StringVar(&modem, "modem", "", "which modem, if several use remote cards")
-		fs.IntVar(&limit, "limit", 50, "how many of the newest, 1..200")
+		fs.StringVar(&modem, "modem", "", "which `MODEM`, if several use remote cards")
+		fs.IntVar(&limit, "limit", 50, "how many of the newest, `N` of 1..200")
 	})
 	if err != nil {
 		return err
@@ -21,7 +21,8 @@ func runTrace(ctx context.Context, c *cli, args []string) error {
 	switch w := word(words, 0); w {
 	case "":
 	case "on", "off":
-		return c.ordered(ctx, "tracing", map[string]any{"modem": modem, "on": w == "on"}, "trace switched "+w)
+		done := map[string]string{"on": "trace switched on; `remsim trace` shows it", "off": "trace switched off"}
+		return c.ordered(ctx, "tracing", map[string]any{"modem": modem, "on": w == "on"}, done[w])
 	default:
 		fmt.Fprintf(c.err, "remsim trace: %q is neither on nor off\n", w)
 		return errUsage
