@@ -3,11 +3,15 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
+	"time"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/rspro/rsprofake"
 )
 
 // ready is the first line that `remsim-demo peers` prints.
@@ -30,9 +34,23 @@ type logEntry struct {
 	Sent     bool   `json:"sent"`
 }
 
+// challenge is what a card's home network sends and expects in return (3GPP TS
+// 33.102 §6.3), as hexadecimal digits. The keys are test keys.
+type challenge struct {
+	RAND string `json:"rand"`
+	AUTN string `json:"autn"`
+	RES  string `json:"res"`
+	CK   string `json:"ck"`
+	IK   string `json:"ik"`
+}
+
+// modemTime bounds what `modem` does: somebody waits for its answer.
+const modemTime = 15 * time.Second
+
 // servePeers starts a world's peers and obeys one command a line: those of `do`,
-// and `log BANK`. Each is answered by lines that end with "ok" or "error …". The
-// end of input, or of ctx, ends it.
+// `log BANK`, `challenge BANK SLOT`, and `modem NAME VERB …` with the verbs of the
+// tour. Each is answered by lines that end with "ok" or "error …". The end of
+// input, or of ctx, ends it.
 func servePeers(ctx context.Context, w *world, dir string, in io.Reader, out io.Writer) error {
 	p, err := startPeers(w, dir)
 	if err != nil {
@@ -55,6 +73,12 @@ func servePeers(ctx context.Context, w *world, dir string, in io.Reader, out io.
 	if err := json.NewEncoder(out).Encode(r); err != nil {
 		return err
 	}
+	modems := make(map[string]*player)
+	for name, rd := range p.readers {
+		m := &player{reader: rd}
+		defer m.close()
+		modems[name] = m
+	}
 	lines := make(chan string)
 	go func() {
 		defer close(lines)
@@ -74,7 +98,7 @@ func servePeers(ctx context.Context, w *world, dir string, in io.Reader, out io.
 			if !more {
 				return nil
 			}
-			if err := p.control(strings.Fields(line), out); err != nil {
+			if err := p.control(ctx, modems, strings.Fields(line), out); err != nil {
 				fmt.Fprintln(out, "error", err)
 				continue
 			}
@@ -83,26 +107,71 @@ func servePeers(ctx context.Context, w *world, dir string, in io.Reader, out io.
 	}
 }
 
-func (p *peers) control(words []string, out io.Writer) error {
-	if len(words) == 0 || words[0] != "log" {
+// control carries out one line and prints what it is asked for.
+func (p *peers) control(ctx context.Context, modems map[string]*player, words []string, out io.Writer) error {
+	if len(words) == 0 {
 		return p.do(words)
 	}
-	f := fields{words: words[1:]}
+	switch words[0] {
+	case "log":
+		return p.printLog(words[1:], out)
+	case "challenge":
+		return p.challenge(words[1:], out)
+	case "modem":
+		if len(words) < 3 || modems[words[1]] == nil {
+			return fmt.Errorf("%q: wants the name of a modem and a verb", words)
+		}
+		ctx, cancel := context.WithTimeout(ctx, modemTime)
+		defer cancel()
+		text, err := modems[words[1]].do(ctx, words[2], words[3:], p.profile)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(out).Encode(text)
+	}
+	return p.do(words)
+}
+
+// printLog prints what a bank did, one entry a line.
+func (p *peers) printLog(words []string, out io.Writer) error {
+	f := fields{words: words}
 	id := f.number()
 	if err := f.end(); err != nil {
 		return err
 	}
-	b := p.banks[id]
-	if b == nil {
-		return fmt.Errorf("there is no bank %d", id)
-	}
 	enc := json.NewEncoder(out)
-	for _, e := range b.Log() {
-		l := logEntry{Sequence: e.Sequence, Conn: e.Conn, Slot: e.Slot, Kind: e.Kind,
-			Command: hex.EncodeToString(e.Command), Answer: hex.EncodeToString(e.Answer), Sent: e.Sent}
-		if err := enc.Encode(l); err != nil {
-			return err
+	return p.onBank(id, func(b *rsprofake.Bank) error {
+		for _, e := range b.Log() {
+			l := logEntry{Sequence: e.Sequence, Conn: e.Conn, Slot: e.Slot, Kind: e.Kind,
+				Command: hex.EncodeToString(e.Command), Answer: hex.EncodeToString(e.Answer), Sent: e.Sent}
+			if err := enc.Encode(l); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+}
+
+// challenge makes a challenge that the card in a slot has not seen, and prints it
+// with the answer that the home network expects.
+func (p *peers) challenge(words []string, out io.Writer) error {
+	f := fields{words: words}
+	at := [2]int{f.number(), f.number()}
+	if err := f.end(); err != nil {
+		return err
 	}
-	return nil
+	card := p.cards[at]
+	if card == nil {
+		return fmt.Errorf("there is no card in bank %d slot %d", at[0], at[1])
+	}
+	var random [16]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return err
+	}
+	// A new SEQ, the same IND (3GPP TS 33.102 C.1.1.1).
+	autn, res, ck, ik := card.Milenage().Challenge(random, card.SQN()+32, [2]byte{0x80, 0})
+	return json.NewEncoder(out).Encode(challenge{
+		RAND: hex.EncodeToString(random[:]), AUTN: hex.EncodeToString(autn[:]), RES: hex.EncodeToString(res[:]),
+		CK: hex.EncodeToString(ck[:]), IK: hex.EncodeToString(ik[:]),
+	})
 }

@@ -64,6 +64,8 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (err e
 			return err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(o.dir)) }()
+	} else if err := os.MkdirAll(o.dir, 0o700); err != nil {
+		return err
 	}
 	w, err := readWorld(o.world)
 	if err != nil {
@@ -122,6 +124,7 @@ func tour(ctx context.Context, w *world, o options, out io.Writer) error {
 			p.socket(), p.socket(), p.socket())
 		<-ctx.Done()
 	}
+	s.close() // what the end of the daemon brings is no part of the tour
 	cancel()
 	if e := <-ended; err == nil {
 		err = e
