@@ -48,6 +48,7 @@ func newStage(ctx context.Context, out io.Writer, w *world, p *peers) (*stage, e
 	return s, conn.Listen(ctx, "remsim", s.event)
 }
 
+// close may be called twice.
 func (s *stage) close() {
 	for _, m := range s.players {
 		m.close()

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/health"
@@ -66,12 +67,12 @@ func (m *modem) conditions(state model.State) []health.Condition {
 	server := ""
 	if m.server.code != "" && m.server.State != model.ConnConnected {
 		server = health.Server + m.server.code
-		add(server, m.server.Address+": "+m.server.Reason, "")
+		out = append(out, health.Condition{Code: server, Subject: m.conf.Name, Text: fmt.Sprintf("RSPRO server %s: %s", m.server.Address, m.server.Reason)})
 	}
 	bank := ""
 	if m.assigned != nil && m.bankd.code != "" && m.bankd.State != model.ConnConnected {
 		bank = health.Bank + m.bankd.code
-		add(bank, m.bankd.Address+": "+m.bankd.Reason, "")
+		out = append(out, health.Condition{Code: bank, Subject: m.conf.Name, Text: fmt.Sprintf("bank %s: %s", m.bankd.Address, m.bankd.Reason)})
 	}
 	switch {
 	case m.unmapped:

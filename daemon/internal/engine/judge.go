@@ -86,6 +86,10 @@ func (m *modem) judge(now, started time.Time, grace time.Duration) verdict {
 func (m *modem) judgeHeld(now time.Time, grace time.Duration) verdict {
 	end := m.lostSince.Add(grace)
 	why := orElse(m.bankd.Reason, "connection lost")
+	if m.bankd.State == model.ConnConnected {
+		return verdict{state: model.StateRideThrough, // the relay's deadline ends this, no wake-up is needed
+			reason: fmt.Sprintf("%s: bank %s is back, the card is brought to where the modem left it", m.conf.Name, m.where())}
+	}
 	if now.Before(end) {
 		return verdict{
 			state:  model.StateRideThrough,

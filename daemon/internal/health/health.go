@@ -15,6 +15,7 @@ type Condition struct {
 	Code    string // one of Codes
 	Subject string // modem, task, "config" or "remsim"
 	Detail  string // what exactly, in words; may be empty
+	Text    string // replaces the code's own text, where it would only repeat that
 	Cause   string // code of the condition of the same subject that causes this one
 }
 
@@ -48,7 +49,10 @@ var weight = map[model.Severity]int{model.Critical: 40, model.Warning: 15, model
 func finding(c Condition) model.Finding {
 	d := Lookup(c.Code)
 	f := model.Finding{Code: c.Code, Severity: d.Severity, Subject: c.Subject, Text: d.Text, Fix: d.Fix, DependsOn: c.Cause}
-	if c.Detail != "" {
+	switch {
+	case c.Text != "":
+		f.Text = c.Text
+	case c.Detail != "":
 		f.Text = fmt.Sprintf("%s: %s", d.Text, c.Detail)
 	}
 	return f
