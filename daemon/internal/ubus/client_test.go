@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -301,8 +302,12 @@ func TestMalformedFramesDropTheConnectionOnly(t *testing.T) {
 		nc.Write(ubus.Begin(nil, ubus.MsgInvoke, 1, 1).Text(40, "unknown attribute").Frame())
 		nc.Write(ubus.Begin(nil, ubus.MsgUnsubscribe, 1, 1).Uint32(ubus.AttrObjID, 9).Frame())
 		nc.Write(ubus.Begin(nil, ubus.MsgNotify, 1, 1).Uint32(ubus.AttrObjID, 9).Frame())
-		go nc.Write(ubus.Begin(nil, ubus.MsgStatus, 1, 0).Text(41, "?").Uint32(ubus.AttrStatus, 0).Frame())
-		require.NoError(t, c.Ping(bounded(t)))
+		failed := make(chan error, 1)
+		go func() { failed <- c.Ping(bounded(t)) }()
+		_, err := io.ReadFull(nc, make([]byte, 12))
+		require.NoError(t, err)
+		nc.Write(ubus.Begin(nil, ubus.MsgStatus, 1, 0).Text(41, "?").Uint32(ubus.AttrStatus, 0).Frame())
+		require.NoError(t, receive(t, failed, "answer"))
 	})
 }
 

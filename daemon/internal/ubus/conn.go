@@ -200,18 +200,38 @@ func (c *Conn) Close() error {
 	for _, r := range c.in.unanswered() {
 		r.Fail(StatusConnectionFailed, stopping) // lost with the connection if that is gone
 	}
-	if c.unacked.Load() {
-		// ubusd reads nothing more from a client that has hung up, so wait
-		// until it has read everything.
-		ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
-		defer cancel()
-		c.Ping(ctx)
-	}
+	c.leave()
 	c.fail(ErrClosed)
 	c.wg.Wait()
 	c.callbacks.Wait()
 	c.in.wait()
 	return nil
+}
+
+// leave takes our objects off the bus, so that calls from now on are not found
+// instead of lost, and waits until ubusd has read everything: it reads nothing
+// more from a client that has hung up.
+func (c *Conn) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	c.mu.Lock()
+	var objects []*Object
+	for _, t := range c.targets {
+		if b, ok := t.(*binding); ok {
+			objects = append(objects, b.object)
+		}
+	}
+	c.mu.Unlock()
+	for _, o := range objects {
+		if err := c.RemoveObject(ctx, o); err != nil {
+			c.opt.Logger.Debug("object not removed", "object", o.Path, "err", err)
+		}
+	}
+	if c.unacked.Load() && len(objects) == 0 {
+		if err := c.Ping(ctx); err != nil {
+			c.opt.Logger.Debug("last messages may be lost", "err", err)
+		}
+	}
 }
 
 // fail ends the connection once.

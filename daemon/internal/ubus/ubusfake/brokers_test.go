@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // broker is a bus under test: ours, or the real one.
 type broker struct {
 	name  string
-	start func(t *testing.T) (socket string)
+	start func(t *testing.T, socket string) (restart func())
 }
 
 var brokers = []broker{{"ubusfake", startFake}, {"ubusd", startReal}}
@@ -32,7 +32,11 @@ var brokers = []broker{{"ubusfake", startFake}, {"ubusd", startReal}}
 // onEach runs one test against ubusfake and, where it is installed, the real ubusd.
 func onEach(t *testing.T, test func(t *testing.T, socket string)) {
 	for _, b := range brokers {
-		t.Run(b.name, func(t *testing.T) { test(t, b.start(t)) })
+		t.Run(b.name, func(t *testing.T) {
+			socket := socketPath(t)
+			b.start(t, socket)
+			test(t, socket)
+		})
 	}
 }
 
@@ -40,21 +44,22 @@ func socketPath(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ubus") // t.TempDir can be too long for a socket
 	require.NoError(t, err)
+	require.NoError(t, os.Chmod(dir, 0o755)) // for clients that are somebody else
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return filepath.Join(dir, "sock")
 }
 
-func startFake(t *testing.T) string {
+func startFake(t *testing.T, socket string) (restart func()) {
 	t.Helper()
-	b, err := ubusfake.Start(socketPath(t))
+	b, err := ubusfake.Start(socket)
 	require.NoError(t, err)
 	t.Cleanup(func() { b.Close() })
-	return b.Path()
+	return func() { require.NoError(t, b.Restart()) }
 }
 
 // startReal starts ubusd. It wants root: only root passes its access checks
 // without files that root owns.
-func startReal(t *testing.T) string {
+func startReal(t *testing.T, socket string) (restart func()) {
 	t.Helper()
 	program, err := exec.LookPath("ubusd")
 	if err != nil {
@@ -63,22 +68,29 @@ func startReal(t *testing.T) string {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: ubusd lets nobody else publish or call without access lists owned by root")
 	}
-	path := socketPath(t)
-	cmd := exec.Command(program, "-s", path, "-A", filepath.Dir(path))
-	cmd.Stderr = os.Stderr
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
+	var cmd *exec.Cmd
+	start := func() {
+		cmd = exec.Command(program, "-s", socket, "-A", filepath.Dir(socket))
+		cmd.Stderr = os.Stderr
+		require.NoError(t, cmd.Start())
+		require.Eventually(t, func() bool {
+			nc, err := net.Dial("unix", socket)
+			if err == nil {
+				nc.Close()
+			}
+			return err == nil
+		}, patience, 5*time.Millisecond, "ubusd does not listen")
+	}
+	stop := func() {
 		cmd.Process.Kill()
 		cmd.Wait()
-	})
-	require.Eventually(t, func() bool {
-		nc, err := net.Dial("unix", path)
-		if err == nil {
-			nc.Close()
-		}
-		return err == nil
-	}, patience, 10*time.Millisecond, "ubusd does not listen")
-	return path
+	}
+	start()
+	t.Cleanup(func() { stop() })
+	return func() {
+		stop()
+		start()
+	}
 }
 
 func dial(t *testing.T, socket string) *ubus.Conn {

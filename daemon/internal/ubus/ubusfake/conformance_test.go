@@ -329,7 +329,7 @@ func TestConformance(t *testing.T) {
 			a < NOTHING`},
 		{"there are no access lists to query", `
 			a > INVOKE peer=2 obj=2 method=query data={}
-			a < DATA peer=2 obj=0x2 data={"seq":0,"acl":[]}
+			a < DATA peer=2 obj=0x00000002 data={"seq":0,"acl":[]}
 			a < STATUS peer=2 status=0
 			a > INVOKE obj=2 method=nosuch data={}
 			a < STATUS status=1`},

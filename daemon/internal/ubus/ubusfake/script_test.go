@@ -261,7 +261,7 @@ func (s *script) match(line, want, got string) {
 			id = s.number(gv)
 			s.ids[v] = id
 		}
-		v = fmt.Sprintf("%#x", id)
+		v = fmt.Sprintf("0x%08x", id)
 		want = k + "=" + v
 	}
 	want = s.idsInside(want, got)
@@ -337,7 +337,7 @@ func attrText(id ubus.AttrID, a *ubus.Attrs, data []byte) string {
 		return strconv.Itoa(int(data[0]))
 	}
 	if len(data) == 4 {
-		return fmt.Sprintf("%#x", uint32(data[0])<<24|uint32(data[1])<<16|uint32(data[2])<<8|uint32(data[3]))
+		return fmt.Sprintf("0x%08x", uint32(data[0])<<24|uint32(data[1])<<16|uint32(data[2])<<8|uint32(data[3]))
 	}
 	return fmt.Sprintf("%x", data)
 }
