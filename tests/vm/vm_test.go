@@ -19,6 +19,7 @@ const limit = 10 * time.Minute
 // suites are the packages whose tests want a kernel of their own.
 var suites = []struct{ name, pkg, run string }{
 	{"gpio", "github.com/terminills/remsim-openwrt/daemon/internal/gpio", "OnKernel$"},
+	{"at", "github.com/terminills/remsim-openwrt/daemon/internal/at", "OnKernel$"},
 }
 
 // TestSuitesInMachine compiles the suites, runs them in the machine and repeats

@@ -12,6 +12,14 @@ type Slots struct {
 	First int    // the number of the first slot
 }
 
+// HotSwap is how a modem is told to watch its card-presence pin. The first
+// parameter is the switch; what follows it (Quectel: which level means
+// inserted) depends on the board and is kept as it is.
+type HotSwap struct {
+	Query string // "+QSIMDET?"
+	Set   string // "+QSIMDET="
+}
+
 // Profile is what differs between vendors. It is data: nothing in this package
 // asks which vendor it has.
 type Profile struct {
@@ -28,9 +36,8 @@ type Profile struct {
 	ICCID        []string
 	Reset        string
 	Slots        Slots
-	// HotSwapOn and HotSwapOff switch the card-presence pin's use.
-	HotSwapOn, HotSwapOff string
-	Source                string // where the facts come from
+	HotSwap      HotSwap
+	Source       string // where the facts come from
 }
 
 // Generic is TS 27.007 and nothing else.
@@ -51,7 +58,7 @@ func Profiles() []Profile {
 			Name: "fibocom-fm350", USB: []USBID{{0x0e8d, 0x7126}, {0x0e8d, 0x7127}}, Interfaces: []int{6},
 			Manufacturer: "fibocom", Models: []string{"fm350"},
 			Signal: []string{SignalCESQ, SignalCSQ}, ICCID: []string{"+ICCID", "+CCID"}, Reset: "+CFUN=15",
-			Slots: Slots{Query: "+GTDUALSIM?", Set: "+GTDUALSIM=", First: 0}, HotSwapOn: "+MSMPD=1", HotSwapOff: "+MSMPD=0",
+			Slots: Slots{Query: "+GTDUALSIM?", Set: "+GTDUALSIM=", First: 0}, HotSwap: HotSwap{Query: "+MSMPD?", Set: "+MSMPD="},
 			Source: "MediaTek T700, no QMI (reference/features.md A.16); Linux option.c 0e8d:7126 and :7127, NCTRL(2)|NCTRL(3)|NCTRL(4); " +
 				"interface 6 alone answers AT: mrhaav/openwrt issue 14; Fibocom FM350 AT Commands: +GTDUALSIM, +MSMPD, +CFUN=15",
 		},
@@ -59,7 +66,7 @@ func Profiles() []Profile {
 			Name: "fibocom-l850", USB: []USBID{{0x2cb7, 0x0007}, {0x8087, 0x095a}}, Interfaces: []int{2, 6},
 			Manufacturer: "fibocom", Models: []string{"l850"},
 			Signal: []string{SignalXCESQ, SignalCESQ, SignalCSQ}, ICCID: []string{"+CCID", "+ICCID"}, Reset: "+CFUN=15",
-			HotSwapOn: "+MSMPD=1", HotSwapOff: "+MSMPD=0",
+			HotSwap: HotSwap{Query: "+MSMPD?", Set: "+MSMPD="},
 			Source: "Intel XMM7360 (reference/features.md A.16); " + mm + "77-mm-fibocom-port-types.rules: interfaces 2 and 6 AT, 4 debug; " +
 				"XMM plugin for +XCESQ; Fibocom L8-Family AT Commands: +MSMPD, +CFUN=15",
 		},
@@ -67,7 +74,7 @@ func Profiles() []Profile {
 			Name: "quectel-5g", USB: []USBID{{0x2c7c, 0x0800}, {0x2c7c, 0x0801}, {0x2c7c, 0x0122}}, Interfaces: []int{2, 3},
 			Manufacturer: "quectel", Models: []string{"rm50", "rm51", "rm52", "rm55", "rg50", "rg52", "rg6"},
 			Signal: []string{SignalQCSQ, SignalCESQ, SignalCSQ}, ICCID: []string{"+QCCID", "+ICCID"}, Reset: "+CFUN=1,1",
-			Slots: Slots{Query: "+QUIMSLOT?", Set: "+QUIMSLOT=", First: 1}, HotSwapOn: "+QSIMDET=1,0", HotSwapOff: "+QSIMDET=0,0",
+			Slots: Slots{Query: "+QUIMSLOT?", Set: "+QUIMSLOT=", First: 1}, HotSwap: HotSwap{Query: "+QSIMDET?", Set: "+QSIMDET="},
 			Source: mm + "77-mm-quectel-port-types.rules: RM500 interface 2 primary, 3 secondary; Linux option.c RM500Q 0800, RM520N 0801, RG650V 0122; " +
 				"Quectel RG50xQ&RM5xxQ AT Commands Manual: +QCSQ, +QUIMSLOT, +QSIMDET",
 		},
@@ -75,7 +82,7 @@ func Profiles() []Profile {
 			Name: "quectel-lte", USB: []USBID{{0x2c7c, 0x0125}, {0x2c7c, 0x0121}, {0x2c7c, 0x0306}, {0x2c7c, 0x0512}}, Interfaces: []int{2, 3},
 			Manufacturer: "quectel", Models: []string{"ec2", "eg2", "eg0", "em12", "ep06", "em06"},
 			Signal: []string{SignalQCSQ, SignalCESQ, SignalCSQ}, ICCID: []string{"+QCCID", "+CCID"}, Reset: "+CFUN=1,1",
-			HotSwapOn: "+QSIMDET=1,0", HotSwapOff: "+QSIMDET=0,0",
+			HotSwap: HotSwap{Query: "+QSIMDET?", Set: "+QSIMDET="},
 			Source: mm + "77-mm-quectel-port-types.rules: EC25/EG25 interface 2 primary, 3 secondary; Quectel EC25&EC21 AT Commands Manual: " +
 				"+QCSQ, +QCCID, +QSIMDET, +CFUN=1,1 (+QPOWD only powers down: reference/features.md A.16)",
 		},

@@ -292,15 +292,30 @@ func SetSlot(ctx context.Context, d Doer, p Profile, slot int) error {
 	return err
 }
 
-// SetHotSwap lets the modem watch its card-presence pin, or not.
+// SetHotSwap lets the modem watch its card-presence pin, or not. A modem that
+// does already what is asked is sent nothing.
 func SetHotSwap(ctx context.Context, d Doer, p Profile, on bool) error {
-	text := p.HotSwapOff
-	if on {
-		text = p.HotSwapOn
-	}
-	if text == "" {
+	if p.HotSwap.Query == "" {
 		return fmt.Errorf("hot swap of %s: %w", p.Name, ErrUnsupported)
 	}
-	_, err := d.Do(ctx, Command{Text: text})
+	lines, err := d.Do(ctx, Command{Text: p.HotSwap.Query})
+	if err != nil {
+		return err
+	}
+	if len(lines) == 0 {
+		return fmt.Errorf("AT%s: no information line: %w", p.HotSwap.Query, ErrMalformed)
+	}
+	f, want := fields(lines[len(lines)-1]), "0"
+	if on {
+		want = "1"
+	}
+	if f[0] != "0" && f[0] != "1" {
+		return fmt.Errorf("AT%s: %.20q: %w", p.HotSwap.Query, f[0], ErrMalformed)
+	}
+	if f[0] == want {
+		return nil
+	}
+	f[0] = want
+	_, err = d.Do(ctx, Command{Text: p.HotSwap.Set + strings.Join(f, ",")})
 	return err
 }

@@ -33,14 +33,17 @@ func ParseRef(s string) (Ref, error) {
 		return r, nil
 	}
 	n, err := strconv.ParseUint(rest[i+1:], 10, 32)
-	if err != nil || n > maxOffset || i == 0 {
+	if err != nil || n > maxOffset {
 		return Ref{}, fmt.Errorf("line %.40q: offset is 0 to %d: %w", s, maxOffset, ErrBadLine)
 	}
 	r.Chip, r.Offset = strings.TrimPrefix(rest[:i], "/dev/"), int(n)
+	if r.Chip == "" || strings.Contains(r.Chip, "/") {
+		return Ref{}, fmt.Errorf("line %.40q: no chip: %w", s, ErrBadLine)
+	}
 	return r, nil
 }
 
-func unprintable(c rune) bool { return c <= ' ' || c == 0x7f }
+func unprintable(c rune) bool { return c <= ' ' || c > '~' }
 
 // String writes the reference the way ParseRef reads it.
 func (r Ref) String() string {

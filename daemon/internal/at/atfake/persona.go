@@ -58,18 +58,18 @@ func personas() map[string]map[string][]string {
 			"+CESQ":       {"+CESQ: 99,99,255,255,255,255,66,71,69", "OK"},
 			"+CSQ":        {"+CSQ: 99,99", "OK"},
 			"+GTDUALSIM?": {`+GTDUALSIM : 0, "SUB1", "L"`, "OK"},
-			"+MSMPD?":     {"+MSMPD: 1", "OK"}, "+CFUN=15": {"OK"},
+			"+MSMPD?":     {"+MSMPD: 0", "OK"}, "+CFUN=15": {"OK"},
 		},
 		"fibocom-l850": {
 			"+CGMI": {"Fibocom Wireless Inc.", "OK"}, "+CGMM": {"L850-GL", "OK"}, "+CGMR": {"18500.5001.00.05.27.30", "OK"},
 			"+XCESQ?": {"+XCESQ: 0,99,99,255,255,19,46,32", "OK"}, "+CCID": {"+CCID: 8988211000000000013", "OK"},
-			"+MSMPD?": {"+MSMPD: 1", "OK"}, "+CFUN=15": {"OK"},
+			"+MSMPD?": {"+MSMPD: 0", "OK"}, "+CFUN=15": {"OK"},
 		},
 		"quectel-5g": {
 			"+CGMI": {"Quectel", "OK"}, "+CGMM": {"RM520N-GL", "OK"}, "+CGMR": {"RM520NGLAAR03A03M4G", "OK"},
 			"+QCSQ":      {`+QCSQ: "LTE",-52,-81,195,-10`, `+QCSQ: "NR5G-NSA",-85,18,-11`, "OK"},
 			"+QCCID":     {"+QCCID: 8988211000000000013F", "OK"},
-			"+QUIMSLOT?": {"+QUIMSLOT: 1", "OK"}, "+QSIMDET?": {"+QSIMDET: 0,0", "OK"},
+			"+QUIMSLOT?": {"+QUIMSLOT: 1", "OK"}, "+QSIMDET?": {"+QSIMDET: 0,1", "OK"},
 		},
 		"quectel-lte": {
 			"+CGMI": {"Quectel", "OK"}, "+CGMM": {"EG25", "OK"}, "+CGMR": {"EG25GGBR07A08M2G", "OK"},
