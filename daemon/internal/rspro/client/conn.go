@@ -76,6 +76,10 @@ func longAgo() time.Time { return time.Unix(1, 0) }
 
 // serve registers, then reads until the connection ends, and says why it did.
 func (c *conn) serve(ctx context.Context) error {
+	c.deadline = time.Now().Add(handshakeTimeout)
+	if err := c.hello(); err != nil {
+		return c.lastWords(err)
+	}
 	// A blocking read does not see ctx, so cancelling ends the deadline under it.
 	poked := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -87,10 +91,6 @@ func (c *conn) serve(ctx context.Context) error {
 			<-poked // nobody may touch the deadline behind our back from here on
 		}
 	}()
-	c.deadline = time.Now().Add(handshakeTimeout)
-	if err := c.hello(); err != nil {
-		return err
-	}
 	c.arm()
 	for {
 		if ctx.Err() != nil {
@@ -127,6 +127,17 @@ func (c *conn) hello() error {
 		Identity:   rspro.ComponentIdentity{Type: rspro.RemsimClient, Name: c.s.cfg.Hostname, Software: "remsim-client", SWVersion: c.s.cfg.Version},
 		ClientSlot: &c.client,
 	})
+}
+
+// lastWords looks for a better reason of a connection that broke under our first
+// message than that the write failed: the alert of a peer that does not like our
+// certificate.
+func (c *conn) lastWords(err error) error {
+	_ = c.nc.SetReadDeadline(time.Now().Add(lingerTimeout))
+	if _, read := c.rd.Next(); alertOf(read) != "" {
+		return tlsFault(address(c.ep), read, time.Now())
+	}
+	return err
 }
 
 // interrupted handles a failed read: a deadline is a matter of keep-alive, or

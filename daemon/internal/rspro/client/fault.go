@@ -91,14 +91,38 @@ func tlsFault(address string, err error, now time.Time) *fault {
 		code, why = model.PeerCertificateUntrusted, "its certificate is signed by an authority that is not trusted here"
 	case errors.As(err, &host):
 		code, why = model.PeerCertificateUntrusted, strings.TrimPrefix(host.Error(), "x509: ")
+	case alertOf(err) != "":
+		why = refusal(alertOf(err))
 	case errors.As(err, &header):
 		why = "it does not speak TLS"
 	case isTimeout(err):
 		why = fmt.Sprintf("no answer for %v", tlsTimeout)
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-		why = "it closed the connection during the handshake"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		why = "it closed the connection during the handshake; it may not speak TLS"
 	}
 	return &fault{code: code, text: fmt.Sprintf("TLS with %s: %s", address, why), cause: err}
+}
+
+// alertOf is the alert that the peer sent, "" if err is none. With TLS 1.3 the
+// peer judges our certificate when we are done already, so an alert may come
+// instead of the first message.
+func alertOf(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" && op.Err != nil {
+		return strings.TrimPrefix(op.Err.Error(), "tls: ")
+	}
+	return ""
+}
+
+// refusal puts an alert into words.
+func refusal(alert string) string {
+	switch {
+	case alert == "certificate required":
+		return "it wants a client certificate, and none is configured"
+	case strings.Contains(alert, "certificate"), strings.Contains(alert, "access denied"):
+		return "it refuses our client certificate: " + alert
+	}
+	return "it refuses: " + alert
 }
 
 // expiry tells which end of its life a certificate is beyond. A router without a
@@ -116,12 +140,11 @@ func expiry(cert *x509.Certificate, now time.Time) (code, why string) {
 
 // readFault tells why a connection ended while reading.
 func readFault(who, address string, err error) *fault {
-	var alert tls.AlertError
 	switch {
 	case errors.Is(err, rspro.ErrNotRSPRO):
 		return &fault{code: model.PeerGarbage, text: fmt.Sprintf("%s at %s is no RSPRO peer: %v", who, address, err), cause: err}
-	case errors.As(err, &alert):
-		return tlsFault(address, alert, time.Now())
+	case alertOf(err) != "":
+		return tlsFault(address, err, time.Now())
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return &fault{code: model.PeerClosed, text: fmt.Sprintf("%s closed the connection in the middle of a message: %v", who, err), cause: err}
 	case errors.Is(err, io.EOF):
@@ -135,7 +158,7 @@ func readFault(who, address string, err error) *fault {
 // writeFault tells why a connection ended while writing.
 func writeFault(who string, err error) *fault {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return &fault{code: model.PeerWriteTimeout, text: fmt.Sprintf("%s took no data for %v", who, writeTimeout), cause: err}
+		return &fault{code: model.PeerWriteTimeout, text: fmt.Sprintf("%s took no data for more than %v", who, writeTimeout), cause: err}
 	}
 	return &fault{code: model.PeerClosed, text: fmt.Sprintf("write to %s: %v", who, bare(err)), cause: err}
 }

@@ -34,7 +34,9 @@ func tlsConfig(ep *model.Endpoint) (*tls.Config, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read client certificate %s and key: %w", ep.TLS.Cert, err)
 		}
-		cfg.Certificates = []tls.Certificate{cert}
+		// Not Certificates: that holds a certificate back whose authority the
+		// peer does not name, and the peer then says that there was none.
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
 	}
 	return cfg, nil
 }

@@ -73,7 +73,7 @@ func (f *feed[T]) await(t testing.TB, what string, ok func(T) bool) T {
 		case <-end.C:
 			f.mu.Lock()
 			defer f.mu.Unlock()
-			require.Failf(t, "waited in vain", "for %s; there came:\n%s", what, strings.TrimSpace(fmt.Sprintf("%+v", f.items[f.next:])))
+			require.Failf(t, "waited in vain", "for %s; there came:\n%s", what, strings.TrimSpace(fmt.Sprintf("%+v", f.items[max(f.next, len(f.items)-20):])))
 		}
 	}
 }
