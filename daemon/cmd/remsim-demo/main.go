@@ -114,6 +114,9 @@ func tour(ctx context.Context, w *world, o options, out io.Writer) error {
 
 	select {
 	case err = <-played:
+		if err != nil {
+			p.print(out) // what the other side looks like, for whoever searches
+		}
 	case err = <-ended:
 		ended <- err
 		err = fmt.Errorf("the daemon ended early: %w", errors.Join(err, errors.New("see above")))

@@ -65,9 +65,13 @@ func (a *API) status(_ context.Context, req *ubus.Request) {
 }
 
 func reply(s *model.Snapshot, now time.Time) statusReply {
+	failover := s.Failover
+	if s.GraceEnds.After(now) {
+		failover.GraceLeft = int(s.GraceEnds.Sub(now)/time.Second) + 1
+	}
 	return statusReply{
 		Version: s.Version, Sequence: s.Sequence, Time: now.Unix(), Uptime: int64(now.Sub(s.Started) / time.Second),
-		DeviceID: s.DeviceID, State: s.State, Reason: s.Reason, Modems: s.Modems, Links: s.Links, Failover: s.Failover,
+		DeviceID: s.DeviceID, State: s.State, Reason: s.Reason, Modems: s.Modems, Links: s.Links, Failover: failover,
 		Sessions: s.Sessions, IonMesh: s.IonMesh, Budget: s.Budget, Health: s.Health,
 	}
 }

@@ -24,7 +24,6 @@ type modem struct {
 	reader  *vpcdfake.Reader
 	profile cardfake.Profile
 	sqn     uint64
-	file    byte // next offset to read
 
 	answered, resets int
 	rands            [][16]byte // of every AUTHENTICATE given

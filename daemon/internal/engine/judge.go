@@ -122,15 +122,14 @@ func (m *modem) where() string {
 	return fmt.Sprintf("%d slot %d", m.assigned.ID, m.assigned.Slot)
 }
 
-// graceLeft is how many seconds of ride-through are left, 0 when none runs.
-func (e *Engine) graceLeft(now time.Time) int {
-	left := time.Duration(0)
+// graceEnds is when the last ride-through that runs now ends, zero when none runs.
+func (e *Engine) graceEnds() (end time.Time) {
 	for _, m := range e.modems {
-		if m.cardHeld() {
-			left = max(left, m.lostSince.Add(e.settings.Grace).Sub(now))
+		if t := m.lostSince.Add(e.settings.Grace); m.cardHeld() && t.After(end) {
+			end = t
 		}
 	}
-	return int(left / time.Second)
+	return end
 }
 
 func earliest(a, b time.Time) time.Time {
@@ -148,7 +147,7 @@ func (e *Engine) snapshot(now time.Time) *model.Snapshot {
 		DeviceID: e.settings.DeviceID, State: state, Reason: reason,
 		Modems: []model.Modem{}, Links: []model.Link{}, Sessions: []model.Session{}, Budget: []model.Budget{},
 		Failover: model.Failover{Candidates: []model.Candidate{}},
-		IonMesh:  model.IonMesh{State: "off"},
+		IonMesh:  model.IonMesh{State: "off"}, GraceEnds: e.graceEnds(),
 	}
 	for _, m := range e.modems {
 		s.Modems = append(s.Modems, m.view())

@@ -22,16 +22,19 @@ type Snapshot struct {
 	Sequence int64     `json:"sequence"` // never repeats, across restarts too
 	Time     time.Time `json:"-"`        // when it was made
 	Started  time.Time `json:"-"`        // when the daemon started
-	DeviceID string    `json:"device_id"`
-	State    State     `json:"state"`
-	Reason   string    `json:"reason"` // one sentence
-	Modems   []Modem   `json:"modems"`
-	Links    []Link    `json:"links"`
-	Failover Failover  `json:"failover"`
-	Sessions []Session `json:"sessions"`
-	IonMesh  IonMesh   `json:"ionmesh"`
-	Budget   []Budget  `json:"budget"`
-	Health   Health    `json:"health"`
+	// GraceEnds is when a ride-through that runs now ends; zero: none runs. The
+	// reply tells failover.grace_left_s from it.
+	GraceEnds time.Time `json:"-"`
+	DeviceID  string    `json:"device_id"`
+	State     State     `json:"state"`
+	Reason    string    `json:"reason"` // one sentence
+	Modems    []Modem   `json:"modems"`
+	Links     []Link    `json:"links"`
+	Failover  Failover  `json:"failover"`
+	Sessions  []Session `json:"sessions"`
+	IonMesh   IonMesh   `json:"ionmesh"`
+	Budget    []Budget  `json:"budget"`
+	Health    Health    `json:"health"`
 }
 
 // Modem is one configured modem as seen now.
