@@ -67,7 +67,7 @@ type Bank struct {
 		slots   []*bankSlotState
 		maps    map[model.BankSlot]model.ClientSlot
 		log     []Entry
-		sequ    uint64
+		lastSeq uint64
 		conns   uint64
 		opening map[uint64]*conn
 		faults  []Fault
@@ -312,8 +312,8 @@ func (b *Bank) Log() []Entry {
 func (b *Bank) note(e Entry) int {
 	b.state.Lock()
 	defer b.state.Unlock()
-	b.state.sequ++
-	e.Sequence = b.state.sequ
+	b.state.lastSeq++
+	e.Sequence = b.state.lastSeq
 	e.Command, e.Answer = bytes.Clone(e.Command), bytes.Clone(e.Answer)
 	b.state.log = append(b.state.log, e)
 	return len(b.state.log) - 1
