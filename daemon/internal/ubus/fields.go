@@ -63,7 +63,7 @@ func collect(t reflect.Type, path []int, above map[reflect.Type]bool, out *[]mem
 			}
 			continue
 		}
-		if !f.IsExported() {
+		if !f.IsExported() && !(f.Anonymous && f.Type.Kind() == reflect.Struct) {
 			continue
 		}
 		m := member{name: name, index: index, typ: f.Type, tagged: hasTag && name != ""}
