@@ -143,7 +143,9 @@ func pinLock(t *testing.T, s *stage) {
 	s.plug()
 	locked = s.anew(t, locked, "locked modem", lockedWith(3))
 	require.NoError(t, s.client.SendPIN(t.Context(), s.device(), "4711"), s.log())
-	open := s.modem(t, "unlocked modem", func(m model.ObservedModem) bool { return m.State == "disabled" && m.SIM != nil && m.SIM.ICCID == iccid2 })
+	open := s.modem(t, "unlocked modem", func(m model.ObservedModem) bool {
+		return m.State == "disabled" && m.SIM != nil && m.SIM.ICCID == iccid2
+	})
 	require.Equal(t, locked.Path, open.Path, "unlocking is no reprobe")
 	require.Empty(t, open.Lock)
 	require.ErrorIs(t, s.client.SendPIN(t.Context(), s.device(), "4711"), mm.ErrNotLocked)

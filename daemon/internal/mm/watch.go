@@ -53,6 +53,7 @@ type modem struct {
 	usb    hardware
 	device string
 	sent   *model.ObservedModem // as last reported
+	hidden bool                 // is being inhibited
 	armed  bool                 // Signal.Setup has been tried since it was enabled
 }
 
@@ -273,11 +274,28 @@ func (w *watcher) added(ctx context.Context, path dbus.ObjectPath, props propert
 	w.modems[path] = m
 	w.client.setPath(m.device, path)
 	if w.client.wantsInhibited(m.device) {
-		// ModemManager was restarted and has forgotten that it was to let go.
-		w.ask(ctx, root, func(*dbus.Call) {}, service+".InhibitDevice", m.device, true)
+		w.inhibitAgain(ctx, m)
 		return
 	}
 	w.report(ctx, m)
+}
+
+// inhibitAgain renews an inhibition that a restart of ModemManager has undone.
+// The modem is not reported meanwhile. Uninhibit may come in between: then what
+// was just asked for is taken back.
+func (w *watcher) inhibitAgain(ctx context.Context, m *modem) {
+	m.hidden = true
+	w.ask(ctx, root, func(call *dbus.Call) {
+		switch {
+		case call.Err != nil:
+			m.hidden = false
+			if w.modems[m.path] == m {
+				w.report(ctx, m)
+			}
+		case !w.client.wantsInhibited(m.device):
+			w.ask(ctx, root, func(*dbus.Call) {}, service+".InhibitDevice", m.device, false)
+		}
+	}, service+".InhibitDevice", m.device, true)
 }
 
 // gone drops a modem, and the cards and bearers that nobody has any more.
@@ -400,7 +418,7 @@ func (w *watcher) reportOwners(ctx context.Context, part dbus.ObjectPath) {
 
 // report tells of a modem once all of it is known, and only of changes.
 func (w *watcher) report(ctx context.Context, m *modem) {
-	if !w.read(ctx, m) {
+	if m.hidden || !w.read(ctx, m) {
 		return
 	}
 	w.sweep()

@@ -235,6 +235,19 @@ func (f *Fake) Emit(path, iface, member string, body ...any) {
 	}
 }
 
+// Override shows a value for one property of an object until its next own
+// change, and tells the clients.
+func (f *Fake) Override(path, iface, name string, value any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.shown[dbus.ObjectPath(path)][iface]
+	if p == nil || f.bus == nil {
+		return
+	}
+	p[name] = dbus.MakeVariant(value)
+	f.bus.broadcast(f.name, path, propsFace, "PropertiesChanged", iface, map[string]dbus.Variant{name: p[name]}, []string{})
+}
+
 // Calls returns the calls to ModemManager received so far.
 func (f *Fake) Calls() []Call {
 	f.mu.Lock()
