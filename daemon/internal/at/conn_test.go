@@ -30,20 +30,26 @@ type bench struct {
 	stopping func()
 }
 
+// patient and hasty are how long a Conn waits to get back into step: hasty is
+// for tests that want it to give up.
+const (
+	patient = 10 * time.Second
+	hasty   = 300 * time.Millisecond
+)
+
 func newBench(t *testing.T, persona string) *bench {
 	t.Helper()
 	m, err := atfake.New(t.TempDir(), persona)
 	require.NoError(t, err)
-	b := start(t, m, func() (at.Port, error) { return at.OpenPort(m.Path()) })
-	b.up(t)
-	return b
+	return start(t, m, patient)
 }
 
-func start(t *testing.T, m *atfake.Modem, open func() (at.Port, error)) *bench {
+// start runs a Conn on a modem and waits until its port is open.
+func start(t *testing.T, m *atfake.Modem, syncWait time.Duration) *bench {
 	t.Helper()
 	b := &bench{modem: m, heard: make(chan struct{}, 1000)}
 	b.conn = at.New(at.Options{
-		Open: open,
+		Open: func() (at.Port, error) { return at.OpenPort(m.Path()) },
 		Unsolicited: func(line string) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -55,7 +61,7 @@ func start(t *testing.T, m *atfake.Modem, open func() (at.Port, error)) *bench {
 			b.mu.Unlock()
 			b.heard <- struct{}{}
 		},
-		Quiet: 20 * time.Millisecond, SyncWait: 500 * time.Millisecond, RetryMin: time.Millisecond,
+		Quiet: 20 * time.Millisecond, SyncWait: syncWait, RetryMin: time.Millisecond,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -66,7 +72,16 @@ func start(t *testing.T, m *atfake.Modem, open func() (at.Port, error)) *bench {
 		m.Close()
 	})
 	t.Cleanup(b.stopping)
+	b.up(t)
 	return b
+}
+
+// newHasty is newBench with a Conn that gives up soon.
+func newHasty(t *testing.T) *bench {
+	t.Helper()
+	m, err := atfake.New(t.TempDir(), "generic")
+	require.NoError(t, err)
+	return start(t, m, hasty)
 }
 
 // next waits for the next change of the port.
@@ -225,7 +240,7 @@ func TestLateAnswerNeverAnswersTheNextCommand(t *testing.T) {
 // then answers all of them.
 func TestLateAnswerAfterManyMarkers(t *testing.T) {
 	for range 5 {
-		b := newBench(t, "generic")
+		b := newHasty(t)
 		b.modem.Set("+SLOW", "+SLOW: late", "OK")
 		b.modem.Hold("+SLOW")
 		_, err := b.do(t, "+SLOW", 20*time.Millisecond)
@@ -247,8 +262,7 @@ func TestModemWithoutMarkerIsKeptInStepBySilence(t *testing.T) {
 	require.NoError(t, err)
 	m.Set("+CMEE?", "ERROR")
 	m.Set("+SLOW", "+SLOW: late", "OK")
-	b := start(t, m, func() (at.Port, error) { return at.OpenPort(m.Path()) })
-	b.up(t)
+	b := start(t, m, patient)
 	m.Hold("+SLOW")
 	_, err = b.do(t, "+SLOW", 20*time.Millisecond)
 	require.ErrorIs(t, err, at.ErrTimeout)
@@ -274,7 +288,7 @@ func TestCallerMayGiveUp(t *testing.T) {
 }
 
 func TestHungModemIsReported(t *testing.T) {
-	b := newBench(t, "generic")
+	b := newHasty(t)
 	b.modem.Hang(true)
 	_, err := b.do(t, "+CSQ", 50*time.Millisecond)
 	require.ErrorIs(t, err, at.ErrTimeout)

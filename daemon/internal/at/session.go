@@ -238,7 +238,7 @@ func (s *session) resync(ctx context.Context) error {
 			s.abandoned, s.owed, s.marked = nil, s.owed+pending, true
 			return nil
 		}
-		if refused && !s.marked {
+		if refused {
 			s.noMarker, s.owed = true, s.owed+pending
 			return s.resyncBySilence(ctx)
 		}
@@ -247,8 +247,8 @@ func (s *session) resync(ctx context.Context) error {
 }
 
 // awaitMarker reads until the marker is answered and the port is silent, or
-// nothing comes in time. refused: only plain errors came, so the modem may not
-// know the marker.
+// nothing comes in time. refused: a modem that never answered the marker sent
+// plain errors and then nothing, so it may not know it.
 func (s *session) awaitMarker(ctx context.Context, pending *int) (answered, refused bool, err error) {
 	limit := time.NewTimer(s.c.opt.SyncWait)
 	defer limit.Stop()
@@ -264,7 +264,7 @@ func (s *session) awaitMarker(ctx context.Context, pending *int) (answered, refu
 		case <-limit.C:
 			return answered, refused && !answered, nil
 		case <-quiet.C:
-			return true, false, nil
+			return answered, !answered, nil
 		case line := <-s.lines:
 			ended, ferr := final(line)
 			switch {
@@ -276,8 +276,11 @@ func (s *session) awaitMarker(ctx context.Context, pending *int) (answered, refu
 					return true, false, nil
 				}
 				quiet.Reset(s.c.opt.Quiet)
+			case ended && !s.marked && !answered && unsupported(ferr):
+				refused = true
+				quiet.Reset(5 * s.c.opt.Quiet)
 			case ended:
-				refused = ferr != nil && unsupported(ferr)
+				// a late one
 			default:
 				s.stray(line)
 			}
