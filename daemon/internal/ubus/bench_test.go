@@ -49,12 +49,12 @@ type benchStatus struct {
 	Extra    map[string]string `json:"extra"`
 }
 
-// status6K is about as large as a status with a dozen modems.
+// status6K is about as large as a status with many modems.
 func status6K() benchStatus {
 	rssi, bars := -67.5, 80
 	s := benchStatus{Version: "1.0.0", Sequence: 1 << 40, State: "operational", Reason: "every remote card is at work",
 		Purposes: map[string]int64{"beat": 1000, "tpdu": 2000}, Extra: map[string]string{"k": "v"}}
-	for i := range 12 {
+	for i := range 17 {
 		s.Modems = append(s.Modems, benchModem{
 			Name: fmt.Sprint("modem", i), Role: "primary", Present: true, State: "connected", Model: "EM7565", Manufacturer: "Sierra Wireless",
 			Revision: "SWI9X50C_01.14.02.00", Operator: "Operator", Signal: benchSignal{RSSI: &rssi, Bars: &bars},

@@ -117,7 +117,7 @@ func TestMarshalChoosesTypes(t *testing.T) {
 		A int64   `json:"a"`
 		B named   `json:"b"`
 		C int     `json:"c"`
-		D int     `json:"d"`
+		D uint64  `json:"d"`
 		E uint32  `json:"e"`
 		F uint8   `json:"f"`
 		G bool    `json:"g"`

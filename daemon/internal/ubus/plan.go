@@ -81,35 +81,48 @@ func (pl planner) fill(p *plan, t reflect.Type) {
 		p.content = func(b []byte, v reflect.Value, depth int) ([]byte, error) {
 			return appendFields(b, v.Interface().(Table), depth)
 		}
-		return
 	case t == rawType:
 		p.content = func(b []byte, v reflect.Value, _ int) ([]byte, error) {
 			return append(b, v.Bytes()...), nil
 		}
-		return
 	case t.Implements(textMarshaler):
 		p.encode = encodeText
-		return
+	default:
+		p.encode = scalar(t.Kind())
+		if p.encode == nil {
+			pl.compound(p, t)
+		}
 	}
-	switch t.Kind() {
+}
+
+// scalar returns how values of a kind without parts are written, nil for others.
+func scalar(k reflect.Kind) encodeFunc {
+	switch k {
 	case reflect.Bool:
-		p.encode = func(b, name []byte, v reflect.Value, _ int) ([]byte, error) {
+		return func(b, name []byte, v reflect.Value, _ int) ([]byte, error) {
 			return appendBool(b, name, v.Bool()), nil
 		}
 	case reflect.Int64:
-		p.encode = func(b, name []byte, v reflect.Value, _ int) ([]byte, error) {
+		return func(b, name []byte, v reflect.Value, _ int) ([]byte, error) {
 			return appendInt64(b, name, v.Int()), nil
 		}
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32:
-		p.encode = encodeInt
+		return encodeInt
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		p.encode = encodeUint
+		return encodeUint
 	case reflect.Float32, reflect.Float64:
-		p.encode = encodeFloat
+		return encodeFloat
 	case reflect.String:
-		p.encode = func(b, name []byte, v reflect.Value, _ int) ([]byte, error) {
+		return func(b, name []byte, v reflect.Value, _ int) ([]byte, error) {
 			return appendString(b, name, v.String())
 		}
+	}
+	return nil
+}
+
+// compound plans a type that has parts.
+func (pl planner) compound(p *plan, t reflect.Type) {
+	switch t.Kind() {
 	case reflect.Struct:
 		p.content = pl.structContent(t)
 	case reflect.Map:

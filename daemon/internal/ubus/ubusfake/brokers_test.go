@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // broker is a bus under test: ours, or the real one.
 type broker struct {
 	name  string
-	start func(t *testing.T, socket string) (restart func())
+	start func(t testing.TB, socket string) (restart func())
 }
 
 var brokers = []broker{{"ubusfake", startFake}, {"ubusd", startReal}}
@@ -40,7 +40,7 @@ func onEach(t *testing.T, test func(t *testing.T, socket string)) {
 	}
 }
 
-func socketPath(t *testing.T) string {
+func socketPath(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ubus") // t.TempDir can be too long for a socket
 	require.NoError(t, err)
@@ -49,7 +49,7 @@ func socketPath(t *testing.T) string {
 	return filepath.Join(dir, "sock")
 }
 
-func startFake(t *testing.T, socket string) (restart func()) {
+func startFake(t testing.TB, socket string) (restart func()) {
 	t.Helper()
 	b, err := ubusfake.Start(socket)
 	require.NoError(t, err)
@@ -59,7 +59,7 @@ func startFake(t *testing.T, socket string) (restart func()) {
 
 // startReal starts ubusd. It wants root: only root passes its access checks
 // without files that root owns.
-func startReal(t *testing.T, socket string) (restart func()) {
+func startReal(t testing.TB, socket string) (restart func()) {
 	t.Helper()
 	program, err := exec.LookPath("ubusd")
 	if err != nil {
@@ -93,7 +93,7 @@ func startReal(t *testing.T, socket string) (restart func()) {
 	}
 }
 
-func dial(t *testing.T, socket string) *ubus.Conn {
+func dial(t testing.TB, socket string) *ubus.Conn {
 	t.Helper()
 	c, err := ubus.Dial(bounded(t), socket)
 	require.NoError(t, err)
@@ -101,7 +101,7 @@ func dial(t *testing.T, socket string) *ubus.Conn {
 	return c
 }
 
-func bounded(t *testing.T) context.Context {
+func bounded(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)

@@ -1,6 +1,10 @@
 package ubusfake_test
 
-import "testing"
+import (
+	"os"
+	"strings"
+	"testing"
+)
 
 // The beginning of most conversations: a publishes an object, b and c are there.
 const published = `
@@ -342,6 +346,43 @@ func TestConformance(t *testing.T) {
 			a < STATUS status=3
 			a > INVOKE obj=3 method=remove data={}
 			a < STATUS status=0`},
+		{"a user without rights may do next to nothing", published + `
+			nobody > LOOKUP path=demo.one
+			nobody < STATUS status=0
+			nobody > LOOKUP
+			nobody < STATUS status=0
+			nobody > INVOKE peer=$one obj=$one method=m data={}
+			nobody < STATUS peer=$one status=6
+			nobody > ADD_OBJECT path=demo.two sig={}
+			nobody < STATUS status=2
+			nobody > ADD_OBJECT
+			nobody < DATA obj=$n
+			nobody < STATUS status=0
+			nobody > SUBSCRIBE obj=$n target=$one
+			nobody < STATUS status=4
+			nobody > INVOKE obj=1 method=send data={"id":"x","data":{}}
+			nobody < STATUS status=6
+			nobody > INVOKE obj=1 method=register data={"object":"$n","pattern":"x"}
+			nobody < STATUS status=6
+			nobody > INVOKE obj=3 method=add data={}
+			nobody < STATUS status=6`},
+		{"a user without rights sees objects without methods and may call nameless ones", `
+			a > ADD_OBJECT path=demo.bare sig={}
+			a < DATA obj=$bare type=$t
+			a < STATUS status=0
+			a > ADD_OBJECT
+			a < DATA obj=$nameless
+			a < STATUS status=0
+			nobody > LOOKUP
+			nobody < DATA path=demo.bare obj=$bare type=$t sig={}
+			nobody < STATUS status=0
+			nobody > INVOKE seq=9 obj=$nameless method=m data={}
+			a < INVOKE seq=9 peer=$nobody obj=$nameless method=m user=nobody group=nogroup data={}
+			nobody > ADD_OBJECT
+			nobody < DATA obj=$n
+			nobody < STATUS status=0
+			nobody > SUBSCRIBE obj=$n target=$nameless
+			nobody < STATUS status=4`},
 		{"two requests at once are answered in order", published + `
 			b > PING seq=10
 			b > LOOKUP seq=11 path=demo.one
@@ -365,6 +406,9 @@ func TestConformance(t *testing.T) {
 			a < STATUS status=0`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			if strings.Contains(tt.script, "nobody") && os.Geteuid() != 0 {
+				t.Skip("needs root to connect as another user")
+			}
 			onEach(t, func(t *testing.T, socket string) { runScript(t, socket, tt.script) })
 		})
 	}

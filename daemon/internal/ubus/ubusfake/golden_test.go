@@ -46,7 +46,7 @@ func golden(path string) *ubus.Object {
 	}}
 }
 
-func publish(t *testing.T, socket string, o *ubus.Object) *ubus.Conn {
+func publish(t testing.TB, socket string, o *ubus.Object) *ubus.Conn {
 	t.Helper()
 	c := dial(t, socket)
 	require.NoError(t, c.AddObject(bounded(t), o))

@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/user"
+	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,10 +32,10 @@ import (
 //	a > CLOSE                                     a hangs up
 //
 // A connection's first mention opens it and reads its HELLO; $a is its client
-// id. $name stands for an id: its first appearance binds it. Sequence numbers
+// id; the one called nobody belongs to that user. $name stands for an id: its first appearance binds it. Sequence numbers
 // count from 1; an answer must have that of the last request of its connection
 // unless seq= says otherwise, and is not checked for unasked messages, which
-// name none.
+// name none. The user root stands for whoever runs the test.
 type script struct {
 	t      *testing.T
 	socket string
@@ -59,6 +62,11 @@ func runScript(t *testing.T, socket, text string) {
 			w.nc.Close()
 		}
 	}()
+	me, err := user.Current()
+	require.NoError(t, err)
+	group, err := user.LookupGroupId(me.Gid)
+	require.NoError(t, err)
+	text = strings.ReplaceAll(text, "user=root group=root", "user="+me.Username+" group="+group.Name)
 	for line := range strings.Lines(text) {
 		if f := strings.Fields(line); len(f) >= 3 {
 			s.line(strings.TrimSpace(line), f[0], f[1], f[2], f[3:])
@@ -98,7 +106,11 @@ func (s *script) wire(name string) *wire {
 	if w := s.wires[name]; w != nil {
 		return w
 	}
-	nc, err := net.Dial("unix", s.socket)
+	open := net.Dial
+	if name == "nobody" {
+		open = dialAsNobody
+	}
+	nc, err := open("unix", s.socket)
 	require.NoError(s.t, err)
 	require.NoError(s.t, nc.SetDeadline(time.Now().Add(patience)))
 	w := &wire{nc: nc, rd: ubus.NewReader(nc, 2*ubus.MaxMessage)}
@@ -109,6 +121,26 @@ func (s *script) wire(name string) *wire {
 	require.Empty(s.t, m.Body)
 	s.wires[name], s.ids["$"+name] = w, m.Peer
 	return w
+}
+
+// dialAsNobody connects as another user. Credentials are a thread's own for the
+// kernel, and this thread ends with its goroutine.
+func dialAsNobody(network, address string) (nc net.Conn, err error) {
+	const nobody = 65534
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		for _, call := range []uintptr{syscall.SYS_SETRESGID, syscall.SYS_SETRESUID} {
+			if _, _, e := syscall.RawSyscall(call, nobody, nobody, nobody); e != 0 {
+				err = e
+				return
+			}
+		}
+		nc, err = net.Dial(network, address)
+	}()
+	<-done
+	return nc, err
 }
 
 func (s *script) number(v string) uint32 {
