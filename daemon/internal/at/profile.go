@@ -14,7 +14,8 @@ type Slots struct {
 
 // HotSwap is how a modem is told to watch its card-presence pin. The first
 // parameter is the switch; what follows it (Quectel: which level means
-// inserted) depends on the board and is kept as it is.
+// inserted) depends on the board and is kept as it is. Quectel modules need a
+// restart before it counts.
 type HotSwap struct {
 	Query string // "+QSIMDET?"
 	Set   string // "+QSIMDET="
@@ -60,7 +61,7 @@ func Profiles() []Profile {
 			Signal: []string{SignalCESQ, SignalCSQ}, ICCID: []string{"+ICCID", "+CCID"}, Reset: "+CFUN=15",
 			Slots: Slots{Query: "+GTDUALSIM?", Set: "+GTDUALSIM=", First: 0}, HotSwap: HotSwap{Query: "+MSMPD?", Set: "+MSMPD="},
 			Source: "MediaTek T700, no QMI (reference/features.md A.16); Linux option.c 0e8d:7126 and :7127, NCTRL(2)|NCTRL(3)|NCTRL(4); " +
-				"interface 6 alone answers AT: mrhaav/openwrt issue 14; Fibocom FM350 AT Commands: +GTDUALSIM, +MSMPD, +CFUN=15",
+				"interface 6 alone answers AT: mrhaav/openwrt issue 14; +GTDUALSIM (0 and 1, a blank before the colon), +MSMPD and +CFUN=15 as public FM350 tools use them",
 		},
 		{
 			Name: "fibocom-l850", USB: []USBID{{0x2cb7, 0x0007}, {0x8087, 0x095a}}, Interfaces: []int{2, 6},
@@ -68,7 +69,7 @@ func Profiles() []Profile {
 			Signal: []string{SignalXCESQ, SignalCESQ, SignalCSQ}, ICCID: []string{"+CCID", "+ICCID"}, Reset: "+CFUN=15",
 			HotSwap: HotSwap{Query: "+MSMPD?", Set: "+MSMPD="},
 			Source: "Intel XMM7360 (reference/features.md A.16); " + mm + "77-mm-fibocom-port-types.rules: interfaces 2 and 6 AT, 4 debug; " +
-				"XMM plugin for +XCESQ; Fibocom L8-Family AT Commands: +MSMPD, +CFUN=15",
+				"its XMM plugin's tests: +XCESQ; change log of Fibocom's L8-Family AT Commands User Manual: +MSMPD is L850's, not L860's; +CFUN=15 as xmm2usb uses it",
 		},
 		{
 			Name: "quectel-5g", USB: []USBID{{0x2c7c, 0x0800}, {0x2c7c, 0x0801}, {0x2c7c, 0x0122}}, Interfaces: []int{2, 3},
@@ -76,29 +77,29 @@ func Profiles() []Profile {
 			Signal: []string{SignalQCSQ, SignalCESQ, SignalCSQ}, ICCID: []string{"+QCCID", "+ICCID"}, Reset: "+CFUN=1,1",
 			Slots: Slots{Query: "+QUIMSLOT?", Set: "+QUIMSLOT=", First: 1}, HotSwap: HotSwap{Query: "+QSIMDET?", Set: "+QSIMDET="},
 			Source: mm + "77-mm-quectel-port-types.rules: RM500 interface 2 primary, 3 secondary; Linux option.c RM500Q 0800, RM520N 0801, RG650V 0122; " +
-				"Quectel RG50xQ&RM5xxQ AT Commands Manual: +QCSQ, +QUIMSLOT, +QSIMDET",
+				"+QCSQ (with and without RSSI on NR), +QUIMSLOT (1 and 2) and +QSIMDET as public RM5xx tools use them",
 		},
 		{
 			Name: "quectel-lte", USB: []USBID{{0x2c7c, 0x0125}, {0x2c7c, 0x0121}, {0x2c7c, 0x0306}, {0x2c7c, 0x0512}}, Interfaces: []int{2, 3},
 			Manufacturer: "quectel", Models: []string{"ec2", "eg2", "eg0", "em12", "ep06", "em06"},
 			Signal: []string{SignalQCSQ, SignalCESQ, SignalCSQ}, ICCID: []string{"+QCCID", "+CCID"}, Reset: "+CFUN=1,1",
 			HotSwap: HotSwap{Query: "+QSIMDET?", Set: "+QSIMDET="},
-			Source: mm + "77-mm-quectel-port-types.rules: EC25/EG25 interface 2 primary, 3 secondary; Quectel EC25&EC21 AT Commands Manual: " +
-				"+QCSQ, +QCCID, +QSIMDET, +CFUN=1,1 (+QPOWD only powers down: reference/features.md A.16)",
+			Source: mm + "77-mm-quectel-port-types.rules: EC25/EG25 interface 2 primary, 3 secondary; EC25&EC21 AT Commands Manual: " +
+				"+QCSQ, +QCCID, +QSIMDET; +CFUN=1,1, for +QPOWD only powers down (reference/features.md A.16)",
 		},
 		{
 			Name: "sierra-em91", USB: []USBID{{0x1199, 0x90d3}}, Interfaces: []int{3},
 			Manufacturer: "sierra wireless", Models: []string{"em919"},
 			Signal: []string{SignalGSTATUS, SignalCESQ, SignalCSQ}, ICCID: []string{"+ICCID", "!ICCID?"}, Reset: "!RESET",
 			Slots:  Slots{Query: "!UIMS?", Set: "!UIMS=", First: 0},
-			Source: "linux-usb: qcserial patch by S. Brüns: EM919x in MBIM mode, interface 3 AT, 4 DIAG, 5 ADB; Sierra EM9 Series AT reference: !GSTATUS, !RESET, !UIMS",
+			Source: "linux-usb: qcserial patch by S. Brüns: EM919x in MBIM mode, interface 3 AT, 4 DIAG, 5 ADB; !GSTATUS?, !RESET and !UIMS (0 and 1) as the EM75 family has them",
 		},
 		{
 			Name: "sierra-lte", USB: []USBID{{0x1199, 0x9091}, {0x1199, 0x9071}}, Interfaces: []int{3},
 			Manufacturer: "sierra wireless", Models: []string{"em75", "em74", "mc74"},
 			Signal: []string{SignalGSTATUS, SignalCESQ, SignalCSQ}, ICCID: []string{"+ICCID", "!ICCID?"}, Reset: "!RESET",
 			Slots:  Slots{Query: "!UIMS?", Set: "!UIMS=", First: 0},
-			Source: mm + "77-mm-sierra.rules: MC74xx 9071 and EM7565 9091, interface 3 primary, 2 NMEA, 0 DIAG; Sierra EM75xx and MC74xx AT references: !GSTATUS, !RESET, !UIMS",
+			Source: mm + "77-mm-sierra.rules: MC74xx 9071 and EM7565 9091, interface 3 primary, 2 NMEA, 0 DIAG; !GSTATUS? output of an EM/MC module, !RESET and !UIMS (0 and 1) as public tools use them",
 		},
 	}
 }
