@@ -127,10 +127,17 @@ func (w *watcher) loop(ctx context.Context) error {
 // service by itself.
 func (w *watcher) ask(ctx context.Context, path dbus.ObjectPath, then func(*dbus.Call), method string, args ...any) {
 	owner := w.owner
-	w.tasks.Go(func() {
+	w.task(ctx, func() {
 		call := askOwner(ctx, w.conn, owner, path, method, args...)
 		w.deliver(ctx, owner, func() { then(call) })
 	})
+}
+
+// task runs f beside loop, unless the watch has ended.
+func (w *watcher) task(ctx context.Context, f func()) {
+	if ctx.Err() == nil {
+		w.tasks.Go(f)
+	}
 }
 
 func (w *watcher) deliver(ctx context.Context, owner string, f func()) {
@@ -175,7 +182,7 @@ func (w *watcher) forget() {
 // list reads version and modems of a ModemManager that has come.
 func (w *watcher) list(ctx context.Context) {
 	owner := w.owner
-	w.tasks.Go(func() {
+	w.task(ctx, func() {
 		version := askOwner(ctx, w.conn, owner, root, propsFace+".Get", service, "Version")
 		all := askOwner(ctx, w.conn, owner, root, omFace+".GetManagedObjects")
 		w.deliver(ctx, owner, func() { w.applyList(ctx, version, all) })
@@ -211,7 +218,7 @@ func (w *watcher) applyList(ctx context.Context, version, all *dbus.Call) {
 // later has loop run f after d, if ModemManager is still the same.
 func (w *watcher) later(ctx context.Context, d time.Duration, f func()) {
 	owner := w.owner
-	w.tasks.Go(func() {
+	w.task(ctx, func() {
 		timer := time.NewTimer(d)
 		defer timer.Stop()
 		select {

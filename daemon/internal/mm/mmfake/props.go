@@ -16,6 +16,20 @@ type port struct {
 	Kind uint32
 }
 
+// pco and preferred only ever fill empty lists, whose types libmm insists on.
+type pco struct {
+	Session  uint32
+	Complete bool
+	Data     []byte
+}
+
+type preferred struct {
+	Network    string
+	Technology uint32
+}
+
+type modes struct{ Allowed, Preferred uint32 }
+
 type quality struct {
 	Percent uint32
 	Recent  bool
@@ -160,6 +174,8 @@ func (m *Modem) modemProps() map[string]dbus.Variant {
 		"Drivers": slices.Clone(m.spec.Drivers), "Plugin": m.spec.Plugin, "PrimaryPort": primary, "Ports": ports, "EquipmentIdentifier": m.spec.IMEI,
 		"UnlockRequired": lock, "UnlockRetries": retries, "State": m.state, "StateFailedReason": reason, "AccessTechnologies": tech,
 		"SignalQuality": quality{percent, true}, "PowerState": m.power,
+		"SupportedModes": []modes{{8, 0}}, "CurrentModes": modes{8, 0}, "CurrentBands": []uint32{}, "SupportedBands": []uint32{},
+		"SupportedCapabilities": []uint32{8}, "CurrentCapabilities": uint32(8), "SupportedIpFamilies": uint32(7), "OwnNumbers": []string{},
 	})
 	if m.f.atLeast(22) {
 		p["Physdev"] = dbus.MakeVariant(m.spec.Device)
@@ -191,7 +207,7 @@ func (m *Modem) m3gppProps() map[string]dbus.Variant {
 	if m.registered() {
 		code, name = m.spec.Operator[0], m.spec.Operator[1]
 	}
-	p := values(map[string]any{"Imei": m.spec.IMEI, "RegistrationState": reg, "OperatorCode": code, "OperatorName": name})
+	p := values(map[string]any{"Imei": m.spec.IMEI, "RegistrationState": reg, "OperatorCode": code, "OperatorName": name, "Pco": []pco{}})
 	if m.f.atLeast(24) {
 		rejection := map[string]dbus.Variant{}
 		if m.cause != 0 && m.state >= stEnabled {
@@ -219,7 +235,7 @@ func (m *Modem) signalProps() map[string]dbus.Variant {
 func simProps(c *Card, locked, active bool) map[string]dbus.Variant {
 	p := map[string]any{
 		"Active": active, "SimIdentifier": c.ICCID, "Imsi": "", "Eid": "", "OperatorIdentifier": "", "OperatorName": "", "SimType": uint32(1),
-		"EsimStatus": uint32(0), "EmergencyNumbers": []string{},
+		"EsimStatus": uint32(0), "EmergencyNumbers": []string{}, "PreferredNetworks": []preferred{}, "Gid1": []byte{}, "Gid2": []byte{}, "Removability": uint32(0),
 	}
 	if !locked {
 		p["Imsi"] = c.IMSI
