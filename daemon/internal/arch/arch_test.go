@@ -35,9 +35,10 @@ var may = map[string]string{
 	"internal/budget":     "internal/model",
 	"internal/health":     "internal/model",
 	"internal/journal":    "internal/model",
+	"internal/history":    "internal/model",
 
 	"internal/config": "internal/model internal/card", // card: ATR checks
-	"internal/engine": "internal/model internal/cell internal/inventory internal/failover internal/cardswitch internal/budget internal/health internal/journal",
+	"internal/engine": "internal/model internal/cell internal/inventory internal/failover internal/cardswitch internal/budget internal/health internal/journal internal/history",
 	"internal/api":    "internal/engine internal/health internal/journal internal/model internal/ubus",
 
 	// Drivers: never each other.
