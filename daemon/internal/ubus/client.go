@@ -88,9 +88,12 @@ func (c *Client) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
 	c.conn.Store(conn)
+	// In this order: nobody starts anything on it any more, everything that
+	// runs on it ends, and then the items know.
 	defer c.down()
+	defer conn.Close()
+	defer c.offline()
 	if err := c.attachAll(ctx, conn); err != nil {
 		return err
 	}
@@ -104,10 +107,13 @@ func (c *Client) session(ctx context.Context) error {
 	}
 }
 
-// down marks the connection lost, before it is closed.
-func (c *Client) down() {
+func (c *Client) offline() {
 	c.connected.Store(false)
 	c.conn.Store(nil)
+}
+
+// down tells the items that their connection is over.
+func (c *Client) down() {
 	c.mu.Lock()
 	items := append([]item(nil), c.items...)
 	c.mu.Unlock()

@@ -337,3 +337,48 @@ func TestABrokerThatDoesNotReadHoldsNobodyLong(t *testing.T) {
 	require.LessOrEqual(t, most, 2<<20)
 	require.ErrorIs(t, c.Err(), os.ErrDeadlineExceeded)
 }
+
+// TestStoppingDoesNotWaitForAStalledBroker: everything that waits for ubusd is
+// let go, though its own timeout is far away.
+func TestStoppingDoesNotWaitForAStalledBroker(t *testing.T) {
+	b := startBroker(t)
+	c := ubus.NewClient(b.Path(), ubus.Options{Backoff: at0, CallTimeout: time.Hour})
+	_, err := c.Subscribe("demo", func(string, ubus.Table) {}, nil)
+	require.NoError(t, err)
+	require.NoError(t, c.AddObject(echo("mine")))
+	stop := run(t, c)
+	receive(t, c.Ready(), "ready")
+	conn := c.Current()
+	failed := make(chan error, 1)
+	go func() {
+		_, err := c.Call(context.Background(), "mine", "echo", nil)
+		require.NoError(t, b.Stall(conn.ID()))
+		failed <- err
+		_, err = c.Call(context.Background(), "mine", "echo", nil)
+		failed <- err
+	}()
+	require.NoError(t, receive(t, failed, "call before"))
+	s := connect(t, b, ubus.Options{})
+	require.NoError(t, s.AddObject(bounded(t), echo("demo"))) // its news cannot be heard
+	ended := make(chan struct{})
+	go func() {
+		stop()
+		close(ended)
+	}()
+	receive(t, ended, "end of the client")
+	require.Error(t, receive(t, failed, "call in the air"))
+}
+
+func TestALostConnectionHasNoSubscribers(t *testing.T) {
+	b := startBroker(t)
+	o := echo("demo")
+	s := connect(t, b, ubus.Options{})
+	require.NoError(t, s.AddObject(bounded(t), o))
+	c := connect(t, b, ubus.Options{})
+	require.NoError(t, c.Subscribe(bounded(t), "demo", func(string, ubus.Table) {}, nil))
+	eventually(t, "subscribed", o.HasSubscribers)
+	b.Halt()
+	receive(t, s.Done(), "end")
+	require.False(t, o.HasSubscribers())
+	require.NoError(t, o.Notify(bounded(t), "change", map[string]shy{"x": {}}))
+}

@@ -253,6 +253,11 @@ func (c *Conn) fail(err error) {
 			close(p.done)
 		}
 	}
+	for _, t := range c.targets {
+		if b, ok := t.(*binding); ok {
+			b.active.Store(false) // nobody would see a notification
+		}
+	}
 	c.mu.Unlock()
 	c.cancel()
 	c.in.close()
