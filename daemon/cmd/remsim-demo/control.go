@@ -49,7 +49,7 @@ const modemTime = 15 * time.Second
 
 // servePeers starts a world's peers and obeys one command a line: those of `do`,
 // `log BANK`, `challenge BANK SLOT`, and `modem NAME VERB …` with the verbs of the
-// tour. Each is answered by lines that end with "ok" or "error …". The end of
+// tour and `rest`. Each is answered by lines that end with "ok" or "error …". The end of
 // input, or of ctx, ends it.
 func servePeers(ctx context.Context, w *world, dir string, in io.Reader, out io.Writer) error {
 	p, err := startPeers(w, dir)
@@ -120,6 +120,10 @@ func (p *peers) control(ctx context.Context, modems map[string]*player, words []
 	case "modem":
 		if len(words) < 3 || modems[words[1]] == nil {
 			return fmt.Errorf("%q: wants the name of a modem and a verb", words)
+		}
+		if words[2] == "rest" { // it no longer looks whether the card is there
+			modems[words[1]].close()
+			return nil
 		}
 		ctx, cancel := context.WithTimeout(ctx, modemTime)
 		defer cancel()
