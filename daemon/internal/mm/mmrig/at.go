@@ -107,7 +107,7 @@ var fixed = map[string][]string{
 	"+CESQ=?": {"+CESQ: (0-63,99),(0-7,99),(0-96,255),(0-49,255),(0-34,255),(0-97,255)"},
 	"+IFC=?":  nil, "+CIND=?": {`+CIND: ("signal",(0-5)),("service",(0-1)),("roam",(0-1)),("call",(0-1))`},
 	"+CMER=?": {"+CMER: (0-3),0,0,(0-1),0"}, "+CGEREP=?": {"+CGEREP: (0-2),(0-1)"},
-	"+CMGF=?": {"+CMGF: (0,1)"}, "+CMGL=4": nil, "+COPS=3,2": nil, "+COPS=3,0": nil, "+COPS=0": nil,
+	"+CMGF=?": {"+CMGF: (0,1)"}, "+CMGL=4": nil, "+COPS=0": nil,
 	"#QSS=?": {"#QSS: (0-2)"}, "+CSIM=1": nil, "+CSIM=0": nil,
 }
 
@@ -236,7 +236,13 @@ func (m *Modem) answerRadio(_ *atChannel, cmd, _ string) ([]string, string) {
 		if !m.registered() {
 			return []string{"+COPS: 0"}, "OK"
 		}
-		return []string{`+COPS: 0,2,"00101",7`}, "OK"
+		if m.numeric {
+			return []string{`+COPS: 0,2,"00101",7`}, "OK"
+		}
+		return []string{`+COPS: 0,0,"Test PLMN 1-1",7`}, "OK"
+	case cmd == "+COPS=3,2", cmd == "+COPS=3,0": // TS 27.007 §7.3: format of the operator's name
+		m.numeric = cmd == "+COPS=3,2"
+		return nil, "OK"
 	case cmd == "+CESQ":
 		return []string{fmt.Sprintf("+CESQ: 99,99,255,255,20,%d", m.rsrp+141)}, "OK" // TS 27.007 §8.69
 	case cmd == "+CSQ":

@@ -85,8 +85,9 @@ type Modem struct {
 	radio    bool
 	muted    bool // answers nothing any more
 	reg      Registration
-	rsrp     int // dBm
-	apn      string
+	rsrp     int    // dBm
+	numeric  bool   // +COPS? shows the operator's code
+	apn      string // connected to; "" for none
 	sinks    map[sink]bool
 	unknown  []string // what it was asked and did not know
 	commands []string // AT commands heard, in order
