@@ -23,7 +23,9 @@ func TestRealBearerIsSeen(t *testing.T) {
 	m := s.registered(t)
 	path := dbus.ObjectPath(m.Path)
 	require.NoError(t, w.r.Call(path, modemFace+".Simple.Connect", map[string]dbus.Variant{"apn": dbus.MakeVariant("internet")}).Err, w.log())
-	m = s.modem(t, "connected modem", func(m model.ObservedModem) bool { return m.State == "connected" && len(m.Bearers) == 1 && m.Bearers[0].Connected })
+	m = s.modem(t, "connected modem", func(m model.ObservedModem) bool {
+		return m.State == "connected" && len(m.Bearers) == 1 && m.Bearers[0].Connected
+	})
 	require.Equal(t, "wwan9", m.Bearers[0].Interface)
 	require.Equal(t, "internet", w.m.APN())
 	require.NoError(t, w.r.Call(path, modemFace+".Simple.Disconnect", dbus.ObjectPath("/")).Err)
