@@ -2,6 +2,7 @@ package mm_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -102,12 +103,15 @@ func cardOutAndIn(t *testing.T, s *stage) {
 	s.removeSIM()
 	without := s.anew(t, with, "modem without a card", func(m model.ObservedModem) bool { return m.State == "failed" && m.FailedReason == "sim-missing" })
 	require.Nil(t, without.SIM)
+	in := time.Now()
 	s.insertSIM(iccid2, imsi2, "")
 	again := s.anew(t, without, "modem with the other card", inState("disabled"))
+	disabled := time.Since(in)
 	require.NotNil(t, again.SIM)
 	require.Equal(t, model.ICCID(iccid2), again.SIM.ICCID)
 	require.Equal(t, model.IMSI(imsi2), again.SIM.IMSI)
 	s.enable(t)
+	t.Logf("from card in to disabled %v, to registered %v", disabled.Round(time.Millisecond), time.Since(in).Round(time.Millisecond))
 	// The readings of the signal went with the old object and must be asked for again.
 	s.modem(t, "signal after a reprobe", func(m model.ObservedModem) bool { return level(m.Signal) != 0 })
 }
