@@ -2,6 +2,7 @@ package model
 
 import (
 	"net/netip"
+	"path"
 	"time"
 )
 
@@ -28,19 +29,22 @@ type Interface struct {
 	L3Device string `json:"l3_device"` // where its traffic goes; "" unless up
 	// ModemDevice is the `device` option of a modem's protocol: a sysfs path
 	// for modemmanager, /dev/cdc-wdm0 and the like for the others.
-	ModemDevice string           `json:"modem_device,omitempty"`
-	Up          bool             `json:"up"`
-	Pending     bool             `json:"pending"`   // being set up
-	Available   bool             `json:"available"` // its device is there
-	Autostart   bool             `json:"autostart"` // netifd will bring it up by itself
-	Dynamic     bool             `json:"dynamic"`   // made by another interface (wwan0_4)
-	UpSince     time.Time        `json:"up_since"`  // to the second; zero unless up
-	Metric      int              `json:"metric"`
-	Addresses   []netip.Prefix   `json:"addresses"`
-	Routes      []Route          `json:"routes"`
-	DNS         []netip.Addr     `json:"dns"`
-	Data        map[string]any   `json:"data,omitempty"` // whatever the protocol tells
-	Errors      []InterfaceError `json:"errors,omitempty"`
+	ModemDevice string         `json:"modem_device,omitempty"`
+	Up          bool           `json:"up"`
+	Pending     bool           `json:"pending"`   // being set up
+	Available   bool           `json:"available"` // its device is there
+	Autostart   bool           `json:"autostart"` // netifd will bring it up by itself
+	Dynamic     bool           `json:"dynamic"`   // made by another interface (wwan0_4)
+	UpSince     time.Time      `json:"up_since"`  // to the second; zero unless up
+	Metric      int            `json:"metric"`
+	Addresses   []netip.Prefix `json:"addresses"`
+	Routes      []Route        `json:"routes"`
+	// Unused are routes that netifd knows and does not set, the default route
+	// of an interface with defaultroute '0' among them.
+	Unused []Route          `json:"unused_routes,omitempty"`
+	DNS    []netip.Addr     `json:"dns"`
+	Data   map[string]any   `json:"data,omitempty"` // whatever the protocol tells
+	Errors []InterfaceError `json:"errors,omitempty"`
 }
 
 // Blocked tells that netifd has given up on the interface after an error and
@@ -51,6 +55,29 @@ func (i Interface) Blocked() bool {
 
 // Idle tells that the interface is down and that netifd leaves it so.
 func (i Interface) Idle() bool { return !i.Up && !i.Pending && !i.Autostart }
+
+// Serves tells that this is an interface of the modem.
+func (i Interface) Serves(m ObservedModem) bool {
+	if i.ModemDevice == "" {
+		return false
+	}
+	dev := path.Clean(i.ModemDevice)
+	if i.Proto == "modemmanager" {
+		return dev == path.Clean(m.Device) || m.Physdev != "" && dev == path.Clean(m.Physdev)
+	}
+	for _, p := range m.Ports {
+		if dev == "/dev/"+p.Name {
+			return true
+		}
+	}
+	return false
+}
+
+// ChildOf tells that netifd's protocol made this interface for another one:
+// wwan0_4 and wwan0_6 carry what comes by DHCP over wwan0.
+func (i Interface) ChildOf(parent string) bool {
+	return i.Dynamic && (i.Name == parent+"_4" || i.Name == parent+"_6")
+}
 
 // InterfaceChanged: an interface appeared or changed; Interface is all that is
 // known of it.
