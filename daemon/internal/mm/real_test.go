@@ -2,6 +2,7 @@ package mm_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,4 +117,26 @@ func TestRealNothingIsSentWhenIdle(t *testing.T) {
 		}
 	}
 	require.NotZero(t, signals, "nothing was overheard")
+}
+
+// TestRealSignalAfterDisabling: netifd disables a modem when its interface goes
+// down; the readings must go on when it is enabled again.
+func TestRealSignalAfterDisabling(t *testing.T) {
+	for name, build := range worlds {
+		if strings.HasPrefix(name, "fake") {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := build(t).(*realWorld)
+			s := setStage(t, w)
+			m := s.registered(t)
+			s.modem(t, "signal", func(m model.ObservedModem) bool { return level(m.Signal) != 0 })
+			require.NoError(t, w.r.Call(dbus.ObjectPath(m.Path), modemFace+".Enable", false).Err)
+			s.modem(t, "disabled modem", inState("disabled"))
+			w.setRSRP(-105)
+			s.enable(t)
+			s.modem(t, "the new signal", func(m model.ObservedModem) bool { return level(m.Signal) < -100 })
+		})
+	}
 }
