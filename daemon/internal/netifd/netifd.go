@@ -72,7 +72,8 @@ type Client struct {
 	wake chan struct{} // something happened: ask
 
 	mu       sync.Mutex
-	appeared bool // netifd came since the last question
+	appeared bool               // netifd came since the last question
+	asking   context.CancelFunc // ends the question under way; nil: there is none
 
 	// Below: only Run.
 	up     *bool // as last told
@@ -101,6 +102,17 @@ func (c *Client) Refresh() {
 func (c *Client) appear() {
 	c.mu.Lock()
 	c.appeared = true
+	c.mu.Unlock()
+	c.Refresh()
+}
+
+// vanish ends a question that netifd will not answer any more: ubusd does not
+// tell who waits.
+func (c *Client) vanish() {
+	c.mu.Lock()
+	if c.asking != nil {
+		c.asking()
+	}
 	c.mu.Unlock()
 	c.Refresh()
 }
@@ -163,14 +175,16 @@ func (c *Client) listen() (stop func(), err error) {
 			err = e
 		}
 	}
-	add(c.bus.Subscribe(object, func(string, ubus.Table) { c.Refresh() }, c.Refresh))
+	add(c.bus.Subscribe(object, func(string, ubus.Table) { c.Refresh() }, c.vanish))
 	add(c.bus.Listen(object, func(string, ubus.Table) { c.Refresh() }))
 	for _, event := range []string{"ubus.object.add", "ubus.object.remove"} {
 		add(c.bus.Listen(event, func(event string, data ubus.Table) {
 			switch path, _ := data.Text("path", ""); {
 			case path == object && event == "ubus.object.add":
 				c.appear()
-			case path == object || strings.HasPrefix(path, object+"."):
+			case path == object:
+				c.vanish()
+			case strings.HasPrefix(path, object+"."):
 				c.Refresh()
 			}
 		}))
@@ -183,7 +197,14 @@ func (c *Client) listen() (stop func(), err error) {
 
 // refresh asks for all interfaces and reports what changed.
 func (c *Client) refresh(ctx context.Context) error {
-	t, err := c.call(ctx, object, "dump", nil)
+	asking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.setAsking(cancel)
+	t, err := c.call(asking, object, "dump", nil)
+	c.setAsking(nil)
+	if asking.Err() != nil {
+		return ErrDown // it is asked again at once
+	}
 	if err == nil {
 		var list []model.Interface
 		if list, err = parseDump(t, c.opts.Now()); err == nil {
@@ -197,6 +218,12 @@ func (c *Client) refresh(ctx context.Context) error {
 		c.tellNetifd(false, err.Error())
 	}
 	return err
+}
+
+func (c *Client) setAsking(cancel context.CancelFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asking = cancel
 }
 
 func (c *Client) tellNetifd(up bool, reason string) {

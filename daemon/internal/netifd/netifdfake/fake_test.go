@@ -110,7 +110,7 @@ func TestAnswersAreShapedAsNetifds(t *testing.T) {
 	require.NoError(t, err)
 	rx, err := stats.Int("rx_bytes", 0)
 	require.NoError(t, err)
-	require.EqualValues(t, 5_000_000_000, rx)
+	require.Equal(t, int64(5_000_000_000), rx)
 	_, err = conn.Call(ctx, "uci", "get", map[string]any{"config": "wireless"})
 	require.ErrorIs(t, err, &ubus.StatusError{Status: ubus.StatusNotFound})
 	v, err := conn.Call(ctx, "uci", "get", map[string]any{"config": "network", "section": "wwan0", "option": "device"})
