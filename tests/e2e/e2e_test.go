@@ -60,10 +60,16 @@ func (s *stage) at(t *testing.T) *stage {
 	return &stage{T: t, peers: s.peers, bus: s.bus, daemon: s.daemon}
 }
 
-// useCard gives the modem its card and has it work with it.
+// useCard has the operator assign the card, and the modem work with it.
 func (s *stage) useCard() {
 	s.Helper()
 	s.peers.Do(assign)
+	s.work()
+}
+
+// work has the modem power the card that it is given, read it and authenticate.
+func (s *stage) work() {
+	s.Helper()
 	s.daemon.Until("the card is shown", rig.CardIs("present", "ready"))
 	s.peers.Do("modem primary power-on")
 	s.peers.Do("modem primary read-iccid " + iccid)

@@ -41,15 +41,17 @@ func TestUbusProgramOfOpenWrt(t *testing.T) {
 		s.useCard()
 		require.Equal(t, true, object(t, call("call", "remsim", "test", `{"target":"card","ubus_rpc_session":"00000000000000000000000000000000"}`))["ok"])
 		bad := rig.Run(t, ubus, "-s", s.bus.Socket, "call", "remsim", "map", `{"bank_id":5000,"slot":1}`)
-		require.Equal(t, 2, bad.Code, "invalid argument: %s%s", bad.Stdout, bad.Stderr)
-		require.Contains(t, bad.Stdout, "bank_id", "the message says why")
+		require.NotZero(t, bad.Code)
+		require.Contains(t, bad.Stderr, "(Invalid argument)")
+		require.Contains(t, bad.Stdout, `"message": "argument bank_id: 5000 is not 0..1023"`, "says why")
 	})
 }
 
 func TestTermination(t *testing.T) {
 	onEachBus(t, func(t *testing.T, kind rig.BusKind) {
 		s := newStage(t, kind, nil)
-		s.stop() // wherever its start is
+		s.daemon.Stderr.Contains(t, "msg=started")
+		s.stop() // just started, and connecting
 
 		s.daemon.Start()
 		s.useCard()
@@ -148,7 +150,7 @@ func TestBadConfigurationAtStart(t *testing.T) {
 		st := s.daemon.Until("published all the same", rig.InState("stopped"))
 		require.NotNil(t, st.Finding("config-invalid"))
 		s.check(
-			want{args: "status", stdout: []string{"stopped", "modems\n  none configured\n", "critical config: ", "client_id"}},
+			want{args: "status", stdout: []string{"stopped", "modems\n  none configured\n", "critical config: ", "remsim.primary.front"}},
 			want{args: "config", code: 1, stdout: append([]string{"refused, 4 errors\n"}, badWords...)},
 			want{args: "doctor", code: 1, stdout: []string{"FAIL  configuration ", "-> Run `remsim config check`"}},
 			want{args: "test server", code: 1, stderr: []string{"no modem is set up for a remote card"}},
@@ -174,6 +176,7 @@ func TestBadConfigurationAtStart(t *testing.T) {
 func TestWithoutAConfigurationFile(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, rig.BusKinds()[0], nil)
+	s.daemon.Stderr.Contains(t, "msg=started")
 	s.stop()
 	other := rig.StartDaemon(t, rig.DaemonOptions{Bus: s.bus, UCI: ""})
 	st := other.Until("it lives", rig.InState("stopped"))

@@ -21,6 +21,7 @@ config modem 'primary'
 	option client_id '5000'
 	option atr 'zz'
 	option colour 'red'
+	option match 'usb:2-1'
 
 config server
 	option host 'remsim.example.com'

@@ -17,6 +17,9 @@ import (
 // raceReport is what the race detector's report begins with.
 const raceReport = "WARNING: DATA RACE"
 
+// raceOptions: by default the race detector waits a second at the end of a program.
+const raceOptions = "GORACE=atexit_sleep_ms=0"
+
 // Process is a program that runs beside the test.
 type Process struct {
 	tb     testing.TB
@@ -38,7 +41,7 @@ type Options struct {
 func Start(tb testing.TB, o Options, program string, args ...string) *Process {
 	tb.Helper()
 	p := &Process{tb: tb, done: make(chan struct{}), cmd: exec.Command(program, args...), Stdout: newOutput(), Stderr: newOutput()}
-	p.cmd.Env = append(append(os.Environ(), "TZ=UTC"), o.Env...)
+	p.cmd.Env = append(append(os.Environ(), "TZ=UTC", raceOptions), o.Env...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = o.Stdin, p.Stdout, p.Stderr
 	if o.Terminal != nil {
 		p.cmd.Stdout, p.cmd.Stderr = o.Terminal, o.Terminal

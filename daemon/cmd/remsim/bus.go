@@ -62,6 +62,9 @@ func (c *cli) callOn(ctx context.Context, conn *ubus.Conn, limit time.Duration, 
 	return false, nil
 }
 
+// errAway means that there is a bus but no daemon on it.
+var errAway = errors.New("the daemon is not on the bus; is the service remsim running?")
+
 // explain puts what a person can act on before the status of the bus.
 func explain(err error) error {
 	var status *ubus.StatusError
@@ -72,7 +75,7 @@ func explain(err error) error {
 		return errors.New(status.Message)
 	}
 	if status.Status == ubus.StatusNotFound {
-		return errors.New("the daemon is not on the bus; is the service remsim running?")
+		return errAway
 	}
 	return err
 }
@@ -107,12 +110,15 @@ func (c *cli) progress(ctx context.Context, what string) (stop func()) {
 		start := time.Now()
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
-		for {
+		for shown := false; ; {
 			select {
 			case <-ctx.Done():
-				fmt.Fprint(c.err, "\r\x1b[K")
+				if shown {
+					fmt.Fprint(c.err, "\r\x1b[K")
+				}
 				return
 			case <-tick.C:
+				shown = true
 				fmt.Fprintf(c.err, "\r\x1b[K%s … %d s", what, int(time.Since(start).Seconds()))
 			}
 		}

@@ -17,9 +17,19 @@ func runConfig(ctx context.Context, c *cli, args []string) error {
 	}
 	switch {
 	case len(words) == 0:
-		return c.askReport(ctx, "config")
+		return c.askReport(ctx)
 	case words[0] == "reload" && len(words) == 1:
-		return c.askReport(ctx, "reload")
+		var r model.ConfigReport
+		shown, err := c.call(ctx, callTime, "reload", nil, &r)
+		switch {
+		case err != nil:
+			return err
+		case !shown:
+			return c.askReport(ctx) // a reload tells the errors only
+		case !r.OK:
+			return errFailed
+		}
+		return nil
 	case words[0] == "check":
 		dir := word(words, 1)
 		if dir == "" {
@@ -45,10 +55,10 @@ func runConfig(ctx context.Context, c *cli, args []string) error {
 	return errUsage
 }
 
-// askReport shows what a method of the daemon says of the configuration.
-func (c *cli) askReport(ctx context.Context, method string) error {
+// askReport shows what the daemon says of its configuration.
+func (c *cli) askReport(ctx context.Context) error {
 	var r model.ConfigReport
-	shown, err := c.call(ctx, callTime, method, nil, &r)
+	shown, err := c.call(ctx, callTime, "config", nil, &r)
 	if err != nil {
 		return err
 	}
@@ -84,9 +94,6 @@ func (c *cli) printReport(r model.ConfigReport) {
 	verdict := "accepted"
 	if !r.OK {
 		verdict = fmt.Sprintf("refused, %d errors", len(r.Errors))
-	}
-	if r.Path == "" { // a reload gives none
-		r.Path = "configuration"
 	}
 	fmt.Fprintf(c.out, "%s: %s\n", r.Path, verdict)
 }

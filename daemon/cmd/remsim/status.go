@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -43,6 +44,9 @@ func runStatus(ctx context.Context, c *cli, args []string) error {
 // times on it.
 const refresh = 5 * time.Second
 
+// errLeft ends the watched page.
+var errLeft = errors.New("the daemon left the bus")
+
 // watch shows the status anew with each change until ctx ends.
 func (c *cli) watch(ctx context.Context) error {
 	conn, err := c.dial(ctx)
@@ -66,10 +70,12 @@ func (c *cli) watch(ctx context.Context) error {
 	for {
 		var s status
 		shown, err := c.callOn(ctx, conn, callTime, "status", nil, &s)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		}
-		if err != nil {
+		case errors.Is(err, errAway): // before the bus told us so
+			return errLeft
+		case err != nil:
 			return err
 		}
 		if !shown {
@@ -79,7 +85,7 @@ func (c *cli) watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-gone:
-			return fmt.Errorf("the daemon left the bus")
+			return errLeft
 		case <-changed:
 		case <-tick.C:
 		}
