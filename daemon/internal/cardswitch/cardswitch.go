@@ -263,12 +263,13 @@ func (s *stepper) mayBeInPlace() bool {
 }
 
 // differs tells whether w asks for something else than the last switch did. A
-// card or an ICCID that becomes known is nothing else.
+// card or an ICCID that becomes known is nothing else, and an ICCID that changes
+// under way was of the card before: the step that checks it takes the newest.
 func (s *stepper) differs(w Want) bool {
 	t := s.tried
 	return w.Source != t.Source || w.Generation > t.Generation ||
 		w.Card != t.Card && t.Card != "" && w.Card != "" ||
-		w.ICCID != "" && t.ICCID != "" && !same(w.ICCID, t.ICCID)
+		s.run == nil && w.ICCID != "" && t.ICCID != "" && !same(w.ICCID, t.ICCID)
 }
 
 // learn takes over what becomes known of the card in use.

@@ -137,6 +137,8 @@ func (p *player) event(text string) {
 		if arg == "nothing" {
 			p.in.Want.Source = ""
 		}
+	case "expect":
+		p.in.Want.ICCID = model.ICCID(arg)
 	case "reset":
 		p.in.Want.Reset.Generation++
 		p.in.Want.Reset.Rung = model.ResetRung(arg)
