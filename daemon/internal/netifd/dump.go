@@ -107,7 +107,7 @@ func (s status) model(now time.Time) model.Interface {
 			i.DNS = append(i.DNS, a)
 		}
 	}
-	for _, e := range s.Errors { // netifd repeats what happened again
+	for _, e := range s.Errors { // a script may complain of the same thing twice
 		e := model.InterfaceError(e)
 		if !slices.ContainsFunc(i.Errors, func(o model.InterfaceError) bool { return reflect.DeepEqual(o, e) }) {
 			i.Errors = append(i.Errors, e)

@@ -22,8 +22,9 @@ func table(t testing.TB, file string) []byte {
 	return raw
 }
 
-// TestRealDump reads what openwrt/netifd e97e36f answered (a dummy build with
-// testdata/modemmanager.sh's forerunner; `ubus call network.interface dump`).
+// TestRealDump reads what openwrt/netifd e97e36f answered to
+// `ubus call network.interface dump` (a dummy build, with a protocol handler like
+// testdata/modemmanager.sh).
 func TestRealDump(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	read := func(file string) map[string]model.Interface {
@@ -47,7 +48,7 @@ func TestRealDump(t *testing.T) {
 	require.Equal(t, "br-lan", up["lan"].Device)
 	blocked := read("testdata/real-blocked.json")["wwan0"]
 	require.True(t, blocked.Blocked())
-	require.Equal(t, []model.InterfaceError{{Subsystem: "interface", Code: "NO_DEVICE"}, {Subsystem: "modemmanager", Code: "MM_FAILED_REASON_SIM_MISSING"}}, blocked.Errors)
+	require.Equal(t, []model.InterfaceError{{Subsystem: "modemmanager", Code: "MM_FAILED_REASON_SIM_MISSING"}}, blocked.Errors)
 }
 
 // FuzzDump holds that nothing on the bus makes the parser panic, or gives
