@@ -85,7 +85,7 @@ func runEvents(ctx context.Context, c *cli, args []string) error {
 		case <-ctx.Done():
 			return nil
 		case <-conn.Done():
-			return fmt.Errorf("the connection to ubusd ended")
+			return errBusEnded
 		case e := <-live:
 			if e.ID <= last {
 				continue // it was in the reply

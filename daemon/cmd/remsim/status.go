@@ -44,8 +44,11 @@ func runStatus(ctx context.Context, c *cli, args []string) error {
 // times on it.
 const refresh = 5 * time.Second
 
-// errLeft ends the watched page.
-var errLeft = errors.New("the daemon left the bus")
+// What ends the watched page, and the second one what is followed.
+var (
+	errLeft     = errors.New("the daemon left the bus")
+	errBusEnded = errors.New("the connection to ubusd ended")
+)
 
 // watch shows the status anew with each change until ctx ends.
 func (c *cli) watch(ctx context.Context) error {
@@ -86,6 +89,8 @@ func (c *cli) watch(ctx context.Context) error {
 			return nil
 		case <-gone:
 			return errLeft
+		case <-conn.Done():
+			return errBusEnded
 		case <-changed:
 		case <-tick.C:
 		}

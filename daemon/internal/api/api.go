@@ -28,6 +28,8 @@ type Backend interface {
 	Reload(ctx context.Context) model.ConfigReport
 	// Test tries one thing out, without touching what works.
 	Test(ctx context.Context, target, name string) ([]model.Step, error)
+	// LinePlan shows a modem's GPIO line and what would be done with it.
+	LinePlan(modem string, use model.LineUse) (model.LinePlan, error)
 	// Trace returns traced APDUs of a modem after since, oldest first.
 	Trace(modem string, since int64, limit int) ([]model.APDU, error)
 }
@@ -119,11 +121,13 @@ func (a *API) announce(ctx context.Context, to Sender, c change) {
 	}
 }
 
-// Methods lists the object's methods with their signatures.
+// Methods lists the object's methods with their signatures. A signature is only
+// shown: `ubus -v list` has a word for INT32 but none for INT64, and any width of
+// integer is taken.
 func (a *API) Methods() []ubus.Method {
 	return []ubus.Method{
-		{Name: "status", Args: args("since", ubus.Int64), Handler: a.status},
-		{Name: "events", Args: args("since", ubus.Int64, "limit", ubus.Int32, "kind", ubus.String), Handler: a.events},
+		{Name: "status", Args: args("since", ubus.Int32), Handler: a.status},
+		{Name: "events", Args: args("since", ubus.Int32, "limit", ubus.Int32, "kind", ubus.String), Handler: a.events},
 		{Name: "diagnose", Args: args("modem", ubus.String), Handler: a.diagnose},
 		{Name: "test", Args: args("target", ubus.String, "name", ubus.String), Handler: a.test},
 		{Name: "config", Handler: a.config},
@@ -131,8 +135,11 @@ func (a *API) Methods() []ubus.Method {
 		{Name: "sim", Args: args("modem", ubus.String, "source", ubus.String), Handler: a.sim},
 		{Name: "map", Args: args("modem", ubus.String, "host", ubus.String, "port", ubus.Int32, "bank_id", ubus.Int32, "slot", ubus.Int32), Handler: a.mapBank},
 		{Name: "unmap", Args: args("modem", ubus.String), Handler: a.unmap},
-		{Name: "trace", Args: args("modem", ubus.String, "since", ubus.Int64, "limit", ubus.Int32), Handler: a.trace},
+		{Name: "trace", Args: args("modem", ubus.String, "since", ubus.Int32, "limit", ubus.Int32), Handler: a.trace},
 		{Name: "tracing", Args: args("modem", ubus.String, "on", ubus.Bool), Handler: a.tracing},
+		{Name: "reset", Args: args("modem", ubus.String, "method", ubus.String), Handler: a.reset},
+		{Name: "gpio", Args: args("modem", ubus.String, "line", ubus.String, "dry_run", ubus.Bool), Handler: a.gpio},
+		{Name: "history", Args: args("metric", ubus.String, "subject", ubus.String, "range", ubus.String), Handler: a.history},
 		{Name: "identities", Handler: a.identities},
 	}
 }

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 	"github.com/terminills/remsim-openwrt/daemon/internal/ubus"
@@ -72,6 +74,50 @@ func (a *API) tracing(ctx context.Context, req *ubus.Request) {
 		return
 	}
 	a.do(ctx, req, model.SetTracing{Modem: modem, On: on})
+}
+
+// resetMethods are the words that `reset` takes for a rung of the ladder.
+var resetMethods = []string{"auto", string(model.RungSoft), string(model.RungMM), string(model.RungGPIO), string(model.RungPower)}
+
+func (a *API) reset(ctx context.Context, req *ubus.Request) {
+	modem, err1 := req.Args.Text("modem", "")
+	method, err2 := req.Args.Text("method", "auto")
+	err := firstOf(err1, err2)
+	if err == nil && !slices.Contains(resetMethods, method) {
+		err = invalid("argument method: %q is not one of %s", method, strings.Join(resetMethods, " "))
+	}
+	if err != nil {
+		a.refuse(req, err)
+		return
+	}
+	rung := model.ResetRung(method)
+	if method == "auto" {
+		rung = ""
+	}
+	a.do(ctx, req, model.Reset{Modem: modem, Rung: rung})
+}
+
+// lineUses are the words that `gpio` takes for a line.
+var lineUses = []string{string(model.LineSIM), string(model.LineReset), string(model.LinePower)}
+
+func (a *API) gpio(_ context.Context, req *ubus.Request) {
+	modem, err1 := req.Args.Text("modem", "")
+	line, err2 := req.Args.Text("line", "")
+	dry, err3 := req.Args.Bool("dry_run", true)
+	err := firstOf(err1, err2, err3)
+	switch {
+	case err != nil:
+	case !slices.Contains(lineUses, line):
+		err = invalid("argument line: %q is not one of %s", line, strings.Join(lineUses, " "))
+	case !dry:
+		err = &model.CommandError{Kind: model.NotSupported, Message: "lines are driven by the methods sim and reset; gpio only shows what they would do"}
+	}
+	if err != nil {
+		a.refuse(req, err)
+		return
+	}
+	plan, err := a.backend.LinePlan(modem, model.LineUse(line))
+	a.answer(req, plan, err)
 }
 
 func firstOf(errs ...error) error {

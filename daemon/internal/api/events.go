@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"errors"
 
+	"github.com/terminills/remsim-openwrt/daemon/internal/history"
 	"github.com/terminills/remsim-openwrt/daemon/internal/journal"
 	"github.com/terminills/remsim-openwrt/daemon/internal/ubus"
 )
@@ -52,4 +54,19 @@ func (a *API) trace(_ context.Context, req *ubus.Request) {
 	}
 	apdus, err := a.backend.Trace(modem, since, limit)
 	a.answer(req, map[string]any{"apdus": apdus}, err)
+}
+
+func (a *API) history(ctx context.Context, req *ubus.Request) {
+	metric, err1 := req.Args.Text("metric", "")
+	subject, err2 := req.Args.Text("subject", "")
+	span, err3 := req.Args.Text("range", "1h")
+	if err := firstOf(err1, err2, err3); err != nil {
+		a.refuse(req, err)
+		return
+	}
+	answer, err := a.engine.History(ctx, metric, subject, span)
+	if errors.Is(err, history.ErrUnknown) {
+		err = invalid("%v", err)
+	}
+	a.answer(req, answer, err)
 }

@@ -76,21 +76,12 @@ func reply(s *model.Snapshot, now time.Time) statusReply {
 	}
 }
 
-// identity is one modem's identities in whole.
-type identity struct {
-	Name  string `json:"name"`
-	IMEI  string `json:"imei"`
-	ICCID string `json:"iccid"`
-	IMSI  string `json:"imsi"`
-	EID   string `json:"eid"`
-}
-
 // identities is the only method that gives identities unmasked; the ACL role
 // luci-app-remsim-identities guards it.
-func (a *API) identities(_ context.Context, req *ubus.Request) {
-	list := []identity{}
-	for _, m := range a.engine.Snapshot().Modems {
-		list = append(list, identity{Name: m.Name, ICCID: m.Card.ICCID.String()})
+func (a *API) identities(ctx context.Context, req *ubus.Request) {
+	list, err := a.engine.Identities(ctx)
+	if list == nil {
+		list = []model.Identity{}
 	}
-	a.answer(req, map[string]any{"modems": list}, nil)
+	a.answer(req, map[string]any{"modems": list}, err)
 }

@@ -13,10 +13,14 @@ import (
 	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/api"
+	"github.com/terminills/remsim-openwrt/daemon/internal/at"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/vpcd"
 	"github.com/terminills/remsim-openwrt/daemon/internal/engine"
+	"github.com/terminills/remsim-openwrt/daemon/internal/gpio"
+	"github.com/terminills/remsim-openwrt/daemon/internal/mm"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+	"github.com/terminills/remsim-openwrt/daemon/internal/netifd"
 	"github.com/terminills/remsim-openwrt/daemon/internal/supervise"
 	"github.com/terminills/remsim-openwrt/daemon/internal/ubus"
 )
@@ -32,6 +36,8 @@ type Options struct {
 	Logger    *slog.Logger
 	LogLevel  *slog.LevelVar   // set from the configuration; nil: fixed
 	Reload    <-chan os.Signal // reads the configuration again
+	Sysinfo   string           // holds board_name; "" is /tmp/sysinfo
+	Sysfs     string           // "" is /sys
 }
 
 // Drivers are the ways out of the process.
@@ -40,6 +46,12 @@ type Drivers struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Front makes the card front of a kind for a device.
 	Front func(kind, device string) (card.Front, error)
+	// DBus is the address of the bus with ModemManager; "" is the system bus.
+	DBus string
+	// GPIO are the kernel's verbs for lines.
+	GPIO gpio.Kernel
+	// ATPort opens a modem's AT port.
+	ATPort func(path string) (at.Port, error)
 }
 
 // RealDrivers are those of a router.
@@ -54,6 +66,8 @@ func RealDrivers() Drivers {
 			}
 			return nil, fmt.Errorf("front %q is not in this version", kind)
 		},
+		GPIO:   gpio.NewSystem(),
+		ATPort: at.OpenPort,
 	}
 }
 
@@ -65,10 +79,16 @@ type App struct {
 	engine  *engine.Engine
 	api     *api.API
 	bus     *ubus.Client
+	mm      *mm.Client
+	netifd  *netifd.Client
+	pulses  gpio.Memory
 	cards   *supervise.Group
+	modems  *supervise.Group
 
-	mu     sync.Mutex
-	stacks map[string]*stack
+	mu       sync.Mutex
+	stacks   map[string]*stack
+	looking  map[string]*looked // after modems that exist
+	watching bool               // ModemManager and netifd are watched
 }
 
 // Run serves until ctx ends. It returns an error only if nothing can be served
@@ -83,7 +103,12 @@ func Run(ctx context.Context, o Options, d Drivers) error {
 	if err != nil {
 		o.Logger.WarnContext(ctx, "numbers start at the clock", "err", err)
 	}
-	a := &App{opts: o, drivers: d, conf: configuration{opts: o}, stacks: make(map[string]*stack)}
+	a := &App{opts: o, drivers: d, conf: configuration{opts: o}, stacks: make(map[string]*stack), looking: make(map[string]*looked)}
+	unlock, err := lockRun(o.RunDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	a.api = api.New()
 	a.engine = engine.New(engine.Options{Version: o.Version, First: first, Publish: a.api.Publish})
 	a.api.Bind(a.engine, a)
@@ -91,15 +116,24 @@ func Run(ctx context.Context, o Options, d Drivers) error {
 	if err := a.bus.AddObject(a.api.Object()); err != nil {
 		return fmt.Errorf("make the ubus object: %w", err)
 	}
+	a.mm = mm.New(mm.Options{Address: d.DBus, Sysfs: o.Sysfs, SignalRate: signalRate, Events: a.engine.Tell})
+	a.netifd = netifd.New(a.bus, netifd.Options{Events: a.engine.Tell})
+	a.pulses = gpio.NewFileMemory(o.RunDir)
+	a.restoreHistory(ctx)
 	a.serve(ctx)
 	return nil
 }
+
+// signalRate is how often ModemManager reads the signal of a modem: what a
+// person who aims an antenna can live with, and two messages on the bus a time.
+const signalRate = 30 * time.Second
 
 // serve starts the tasks, from the core outwards, and stops them in the reverse
 // order when ctx ends.
 func (a *App) serve(ctx context.Context) {
 	core := supervise.New(a.failed, a.recovered)
 	a.cards = supervise.New(a.failed, a.recovered)
+	a.modems = supervise.New(a.failed, a.recovered)
 	core.Start(supervise.Task{Name: "engine", Run: a.engine.Run})
 	a.apply(ctx)
 	core.Start(supervise.Task{Name: "ubus", Run: a.bus.Run})
@@ -109,6 +143,8 @@ func (a *App) serve(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			a.opts.Logger.InfoContext(ctx, "stopping")
+			a.keepHistory(ctx)
+			a.modems.Stop()
 			a.mu.Lock()
 			for name, st := range a.stacks {
 				st.stop()
@@ -130,6 +166,7 @@ func (a *App) apply(ctx context.Context) {
 		return // the daemon is stopping
 	}
 	a.arrange(ctx, s)
+	a.lookAfter(s)
 }
 
 func (a *App) failed(f supervise.Failure) {

@@ -129,7 +129,13 @@ func TestArgumentsAreRefusedInWords(t *testing.T) {
 		{"events", map[string]any{"limit": 0}, ubus.StatusInvalidArgument, "argument limit: 0 is not 1..500"},
 		{"status", map[string]any{"since": "now"}, ubus.StatusInvalidArgument, "argument since: want an integer"},
 		{"diagnose", map[string]any{"modem": "x"}, ubus.StatusNotFound, "there is no modem x"},
-		{"history", nil, ubus.StatusMethodNotFound, ""},
+		{"history", map[string]any{"metric": "mood"}, ubus.StatusInvalidArgument, "mood"},
+		{"reset", map[string]any{"method": "hammer"}, ubus.StatusInvalidArgument, `"hammer" is not one of auto soft modemmanager gpio power`},
+		{"reset", nil, ubus.StatusNotSupported, "modem primary has no option match: there is no hardware to reset"},
+		{"gpio", map[string]any{"line": "led"}, ubus.StatusInvalidArgument, `"led" is not one of sim reset power`},
+		{"gpio", map[string]any{"modem": "primary", "line": "sim"}, ubus.StatusNotFound, "modem primary has no option sim_line"},
+		{"gpio", map[string]any{"line": "sim", "dry_run": false}, ubus.StatusNotSupported, "gpio only shows"},
+		{"nonsense", nil, ubus.StatusMethodNotFound, ""},
 	}
 	for _, tt := range tests {
 		err := w.call(tt.method, tt.args, nil)

@@ -58,6 +58,13 @@ func (c *configuration) Report() model.ConfigReport {
 	return c.report
 }
 
+// inUse is the configuration in use, nil if none could be accepted.
+func (c *configuration) inUse() *config.Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.used
+}
+
 // read checks the file and returns the settings that follow: from the file; or,
 // if it is refused, from the configuration in use; or, at start, from the last
 // one that was accepted; or none.

@@ -33,6 +33,14 @@ func (o Options) modem(c *config.Config, m config.Modem) engine.Modem {
 		DefaultBank: model.Endpoint{Port: defaultBankPort, TLS: &model.TLSFiles{}, Ping: config.BankPing},
 	}
 	e.Front, e.NoFront = chooseFront(m)
+	e.Match = engine.Match{By: m.Match.By, Value: m.Match.Value}
+	e.NetworkRemote, e.FallbackLocal, e.MMReset = m.NetworkRemote, m.Fallback == config.FallbackLocal, m.MMReset
+	lines := specs(m)
+	_, e.HasSIMLine = lines[model.LineSIM]
+	reset, hasReset := lines[model.LineReset]
+	_, e.HasPowerLine = lines[model.LinePower]
+	e.HasResetLine, e.ResetIsPower = hasReset, hasReset && resetIsPower(o.board(), reset)
+	e.FrontRemoves = e.Front == "vpcd" || e.Front == "uim-remote"
 	for _, b := range c.Banks {
 		e.Banks[b.ID] = o.credentials(b.Endpoint())
 	}

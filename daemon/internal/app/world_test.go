@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -120,16 +121,29 @@ func (w *world) write(text string) {
 	require.NoError(w, os.WriteFile(filepath.Join(dir, "remsim"), []byte(text), 0o644))
 }
 
+// options are those of the daemon in this world.
+func (w *world) options() app.Options {
+	return app.Options{
+		Version: "test", ConfigDir: filepath.Join(w.dir, "config"), StateDir: filepath.Join(w.dir, "state"), RunDir: filepath.Join(w.dir, "run"),
+		Ubus: w.broker.Path(), Hostname: "host", Logger: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Reload: w.hup,
+		Sysinfo: w.dir,
+	}
+}
+
 // start runs the daemon until the test ends or stop is called.
 func (w *world) start() {
 	w.Helper()
+	w.startWith(func(*app.Drivers) {})
+}
+
+// startWith runs it with other drivers than the real ones.
+func (w *world) startWith(change func(d *app.Drivers)) {
+	w.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	options := app.Options{
-		Version: "test", ConfigDir: filepath.Join(w.dir, "config"), StateDir: filepath.Join(w.dir, "state"), RunDir: filepath.Join(w.dir, "run"),
-		Ubus: w.broker.Path(), Hostname: "host", Logger: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Reload: w.hup,
-	}
-	go func() { ended <- app.Run(ctx, options, app.RealDrivers()) }()
+	drivers := app.RealDrivers()
+	change(&drivers)
+	go func() { ended <- app.Run(ctx, w.options(), drivers) }()
 	w.stop = sync.OnceFunc(func() {
 		cancel()
 		select {
@@ -185,10 +199,27 @@ func (w *world) until(what string, ok func(s *model.Snapshot) bool) *model.Snaps
 			return s
 		}
 		if time.Now().After(end) {
-			require.FailNow(w, "not within the bound: "+what, "state %s: %s\n%+v\n%s", s.State, s.Reason, s, w.log)
+			require.FailNow(w, "not within the bound: "+what, "state %s: %s\n%+v\n%s\n%s", s.State, s.Reason, s.Health, w.journal(), w.log)
 		}
 		<-time.After(20 * time.Millisecond)
 	}
+}
+
+// journal is what happened, for a failure.
+func (w *world) journal() string {
+	var reply struct {
+		Events []struct {
+			Kind string            `json:"kind"`
+			Text string            `json:"text"`
+			Data map[string]string `json:"data"`
+		} `json:"events"`
+	}
+	_ = w.call("events", map[string]any{"limit": 200}, &reply)
+	var b strings.Builder
+	for _, e := range reply.Events {
+		fmt.Fprintf(&b, "%s: %s %v\n", e.Kind, e.Text, e.Data)
+	}
+	return b.String()
 }
 
 func (w *world) untilState(state model.State) *model.Snapshot {

@@ -39,6 +39,8 @@ func (e *Engine) command(now time.Time, cmd model.Command) error {
 		m.mapped, m.unmapped = nil, true
 		m.generation++
 		e.note(now, model.KindCommand, m.conf.Name, "unmap: the remote card is taken away until a new assignment", nil)
+	case model.Reset:
+		return e.resetModem(now, m, cmd.Rung)
 	case model.SetTracing:
 		m.tracing = cmd.On
 		e.note(now, model.KindCommand, m.conf.Name, "APDU trace switched "+onOff(cmd.On), nil)
@@ -49,13 +51,16 @@ func (e *Engine) command(now time.Time, cmd model.Command) error {
 }
 
 // target finds the modem that a command is for. Without a name it is the only
-// modem with a remote card.
+// modem, or the only one with a remote card.
 func (e *Engine) target(cmd model.Command) (*modem, error) {
 	if name := cmd.Target(); name != "" {
 		if m := e.find(name); m != nil {
 			return m, nil
 		}
 		return nil, refuse(model.NotFound, "there is no modem %q; configured: %s", name, e.names())
+	}
+	if len(e.modems) == 1 {
+		return e.modems[0], nil
 	}
 	var only *modem
 	for _, m := range e.modems {
@@ -82,6 +87,7 @@ func (e *Engine) setSource(now time.Time, m *modem, source model.Source) error {
 		return refuse(model.NotSupported, "modem %s cannot take a remote card: %s", m.conf.Name, m.conf.NoFront)
 	}
 	m.source = source
+	m.switchGeneration++ // a switch that failed is tried again
 	e.note(now, model.KindCommand, m.conf.Name, "card source set to "+string(source), nil)
 	return nil
 }

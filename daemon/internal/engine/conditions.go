@@ -2,15 +2,19 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/health"
+	"github.com/terminills/remsim-openwrt/daemon/internal/inventory"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 )
 
 // conditions lists what is wrong now, causes before what they cause. The words
 // are in package health.
-func (e *Engine) conditions(s *model.Snapshot) []health.Condition {
+func (e *Engine) conditions(now time.Time, s *model.Snapshot) []health.Condition {
 	var out []health.Condition
 	add := func(c health.Condition) { out = append(out, c) }
 	switch {
@@ -34,6 +38,108 @@ func (e *Engine) conditions(s *model.Snapshot) []health.Condition {
 	}
 	for _, m := range e.modems {
 		out = append(out, m.conditions(s.State)...)
+		if m.managed() {
+			out = append(out, m.hardwareConditions(e.missing())...)
+			out = append(out, m.otherOwner(e.hardware.networks)...)
+		}
+	}
+	if why := e.missing(); why != "" {
+		add(health.Condition{Code: health.ModemManagerMissing, Subject: "modemmanager", Detail: why})
+	}
+	return out
+}
+
+// missing says why ModemManager is not there, "" if it is, if nobody has told
+// yet, or if no modem needs it.
+func (e *Engine) missing() string {
+	s := e.hardware.service
+	if s.Up || s.When().IsZero() || !slices.ContainsFunc(e.modems, (*modem).managed) {
+		return ""
+	}
+	return orElse(s.Reason, "it has stopped")
+}
+
+// otherOwner finds an interface of netifd whose protocol drives the modem past
+// ModemManager.
+func (m *modem) otherOwner(networks map[string]model.Interface) []health.Condition {
+	if m.seen == nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(networks)) {
+		i := networks[name]
+		if i.ModemDevice == "" || i.Proto == "modemmanager" {
+			continue
+		}
+		for _, p := range m.seen.Ports {
+			if i.ModemDevice == "/dev/"+p.Name {
+				return []health.Condition{{Code: health.TwoOwners, Subject: m.conf.Name,
+					Detail: fmt.Sprintf("interface %s uses protocol %s on %s, which ModemManager manages", name, i.Proto, i.ModemDevice)}}
+			}
+		}
+	}
+	return nil
+}
+
+// probedAt is when modems that are not seen yet are really missing.
+func (e *Engine) probedAt() time.Time {
+	if !e.hardware.service.Up {
+		return time.Time{}
+	}
+	return e.hardware.service.When().Add(probeTime)
+}
+
+// inventoryFindings are those about the match of modems. One that is being
+// probed, switched or reset is not missing.
+func (e *Engine) inventoryFindings(now time.Time) []model.Finding {
+	if !e.settings.Enabled || !e.hardware.service.Up {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(e.hardware.findings), func(f model.Finding) bool {
+		if f.Code != inventory.CodeNotFound {
+			return false
+		}
+		m := e.find(f.Subject)
+		return now.Before(e.probedAt()) || m != nil && (m.status.Running || now.Before(m.goneSince.Add(probeTime)))
+	})
+}
+
+// hardwareConditions lists what is wrong with the modem itself. noMM is why
+// ModemManager is missing, "" if it is not.
+func (m *modem) hardwareConditions(noMM string) []health.Condition {
+	var out []health.Condition
+	add := func(code, detail string) {
+		out = append(out, health.Condition{Code: code, Subject: m.conf.Name, Detail: detail})
+	}
+	for _, code := range slices.Sorted(maps.Keys(m.trouble)) {
+		add(code, m.trouble[code])
+	}
+	if failed := m.status.Failed; strings.HasPrefix(failed, "wrong card") {
+		add(health.WrongCard, failed)
+	} else if failed != "" {
+		add(health.SwitchFailed, failed)
+	}
+	o := m.seen
+	if o == nil || noMM != "" || m.status.Running {
+		return out
+	}
+	switch {
+	case o.FailedReason == "sim-missing":
+		add(health.SIMMissing, "")
+	case o.FailedReason == "sim-error":
+		add(health.SIMError, "")
+	case o.State == "failed":
+		add(health.ModemFailed, orElse(o.FailedReason, "it gives no reason"))
+	}
+	switch {
+	case o.Lock == "sim-puk":
+		add(health.PUKNeeded, "")
+	case o.Lock == "sim-pin" && m.unlock.Code != "":
+		add(m.unlock.Code, m.unlock.Reason)
+	case o.Lock == "sim-pin" && m.network() == "":
+		add(health.PINMissing, "the modem has no network interface that could name one")
+	}
+	if o.Registration == "denied" {
+		add(health.RegistrationDenied, orElse(o.RejectCause, "the modem does not tell the cause"))
 	}
 	return out
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/cell"
+	"github.com/terminills/remsim-openwrt/daemon/internal/history"
 	"github.com/terminills/remsim-openwrt/daemon/internal/journal"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 )
@@ -50,6 +51,9 @@ type Engine struct {
 	state    model.State
 	findings []model.Finding
 	news     []journal.Entry
+	hardware hardware
+	toldOnce bool // the drivers have told what there is
+	history  *history.History
 
 	cells cells
 }
@@ -74,6 +78,7 @@ func New(opts Options) *Engine {
 		journal:  journal.New(opts.First),
 		failing:  make(map[string]model.TaskFailed),
 		state:    model.StateStarting,
+		history:  history.New(),
 	}
 	e.cells.byModem = make(map[string]*Plans)
 	e.current.Store(e.snapshot(e.started))
@@ -140,12 +145,18 @@ func (e *Engine) step(first *item, timer *time.Timer) {
 // decide sets every plan and the overall state, and returns when to look again
 // if nothing happens.
 func (e *Engine) decide(now time.Time) (wake time.Time) {
+	wake = e.switchCards(now)
 	for _, m := range e.modems {
 		plans := e.cells.of(m.conf.Name)
 		plans.Session.Set(m.sessionPlan(e.settings.Enabled))
 		plans.Card.Set(m.cardPlan(e.settings.Enabled))
+		plans.Switch.Set(m.plan)
+		plans.Modem.Set(e.modemPlan(now, m))
+		wake = earliest(wake, later(now, m.sickAt()))
 	}
-	state, reason, wake := e.judge(now)
+	wake = earliest(wake, later(now, e.probedAt()))
+	state, reason, at := e.judge(now)
+	wake = earliest(wake, at)
 	if state != e.state {
 		e.note(now, model.KindState, "remsim", string(state)+": "+reason, nil)
 		e.state = state
@@ -200,6 +211,41 @@ func (e *Engine) Events(ctx context.Context, since int64, limit int, kind string
 	return out, err
 }
 
+// Identities are the numbers of all modems and cards, in whole.
+func (e *Engine) Identities(ctx context.Context) (out []model.Identity, err error) {
+	err = e.do(ctx, func(time.Time) {
+		for _, m := range e.modems {
+			out = append(out, m.identity())
+		}
+	})
+	return out, err
+}
+
+// History answers what was measured of a modem or link.
+func (e *Engine) History(ctx context.Context, metric, subject, span string) (a history.Answer, err error) {
+	var refused error
+	if err := e.do(ctx, func(now time.Time) { a, refused = e.history.Query(now, metric, subject, span) }); err != nil {
+		return a, err
+	}
+	return a, refused
+}
+
+// KeepHistory gives the history as bytes, for the next start.
+func (e *Engine) KeepHistory(ctx context.Context) (b []byte, err error) {
+	err = e.do(ctx, func(time.Time) { b = e.history.Encode() })
+	return b, err
+}
+
+// RestoreHistory takes over what an earlier run has kept. It is called before
+// Run.
+func (e *Engine) RestoreHistory(b []byte) error {
+	h, err := history.Decode(b)
+	if err == nil {
+		e.history = h
+	}
+	return err
+}
+
 // Note writes an entry for something that happens outside the engine.
 func (e *Engine) Note(ctx context.Context, kind, subject, text string) error {
 	return e.do(ctx, func(now time.Time) { e.note(now, kind, subject, text, nil) })
@@ -210,6 +256,7 @@ func (e *Engine) Apply(ctx context.Context, s Settings) error {
 	return e.do(ctx, func(now time.Time) {
 		e.settings, e.applied = s, true
 		e.rebuild()
+		e.match(now)
 		e.note(now, model.KindConfig, "remsim", s.summary(), nil)
 	})
 }
@@ -236,4 +283,6 @@ func (e *Engine) rebuild() {
 type Plans struct {
 	Session *cell.Cell[model.SessionPlan]
 	Card    *cell.Cell[model.CardPlan]
+	Switch  *cell.Cell[model.SwitchPlan]
+	Modem   *cell.Cell[model.ModemPlan]
 }

@@ -29,7 +29,7 @@ func (e *Engine) fold(ev model.Event) {
 		}
 	case model.CommandMuted:
 		if m := e.find(ev.Modem); m != nil {
-			m.muted, m.mutedAt = ev.Reason, ev.When()
+			m.muted = ev.Reason
 			e.note(ev.When(), model.KindCard, ev.Modem, ev.Reason, nil)
 		}
 	case model.TPDUStats:
@@ -46,6 +46,8 @@ func (e *Engine) fold(ev model.Event) {
 		e.note(ev.When(), model.KindTask, ev.Task, ev.Err, nil)
 	case model.TaskRecovered:
 		delete(e.failing, ev.Task)
+	default:
+		e.foldHardware(ev)
 	}
 }
 
@@ -126,7 +128,7 @@ func (e *Engine) foldCard(m *modem, ev model.CardChanged) {
 	case ev.State == model.CardLost && was != model.CardLost:
 		m.lostSince = ev.When()
 	case ev.State != model.CardLost:
-		m.lostSince, m.mutedAt = zeroTime, zeroTime
+		m.lostSince = zeroTime
 	}
 	if ev.Reason != "" {
 		var data map[string]string

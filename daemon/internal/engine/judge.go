@@ -45,11 +45,15 @@ func (e *Engine) judge(now time.Time) (model.State, string, time.Time) {
 	worst := verdict{state: model.StateOperational}
 	remote := 0
 	for _, m := range e.modems {
-		if !m.wantsRemote() {
+		v, counts := m.judgeSwitch()
+		switch {
+		case counts:
+		case !m.wantsRemote():
 			continue
+		default:
+			v = m.judge(now, e.started, e.settings.Grace)
 		}
 		remote++
-		v := m.judge(now, e.started, e.settings.Grace)
 		worst.wake = earliest(worst.wake, v.wake)
 		if worst.reason == "" || rank[v.state] > rank[worst.state] {
 			worst.state, worst.reason = v.state, v.reason
@@ -81,6 +85,20 @@ func (m *modem) judge(now, started time.Time, grace time.Duration) verdict {
 		return verdict{state: model.StateDegraded, reason: fmt.Sprintf("%s: bank %s: %s", name, m.where(), m.bankd.Reason)}
 	}
 	return verdict{state: model.StateStarting, reason: fmt.Sprintf("%s: fetching the card from bank %s", name, m.where())}
+}
+
+// judgeSwitch tells what a card switch that runs or failed makes of the modem;
+// counts is false when there is nothing to tell.
+func (m *modem) judgeSwitch() (v verdict, counts bool) {
+	switch {
+	case !m.managed():
+		return v, false
+	case m.status.Failed != "":
+		return verdict{state: model.StateDegraded, reason: fmt.Sprintf("%s: the %s card is not in use: %s", m.conf.Name, m.wantedSource(), m.status.Failed)}, true
+	case m.status.Running:
+		return verdict{state: model.StateStarting, reason: fmt.Sprintf("%s: changing to the %s card: %s", m.conf.Name, m.wantedSource(), m.status.Step)}, true
+	}
+	return v, false
 }
 
 func (m *modem) judgeHeld(now time.Time, grace time.Duration) verdict {
@@ -132,6 +150,14 @@ func (e *Engine) graceEnds() (end time.Time) {
 	return end
 }
 
+// later returns t if it lies ahead, else zero: what has passed wakes nobody.
+func later(now, t time.Time) time.Time {
+	if t.After(now) {
+		return t
+	}
+	return time.Time{}
+}
+
 func earliest(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -162,7 +188,7 @@ func (e *Engine) snapshot(now time.Time) *model.Snapshot {
 // health computes the findings and writes those that came or went into the
 // journal.
 func (e *Engine) health(now time.Time, s *model.Snapshot) model.Health {
-	h := health.Compute(now, e.conditions(s), e.findings)
+	h := health.Compute(now, e.conditions(now, s), e.inventoryFindings(now), e.findings)
 	for _, f := range health.News(e.findings, h.Findings) {
 		e.note(now, model.KindFinding, f.Subject, f.Text, map[string]string{"code": f.Code, "severity": string(f.Severity)})
 	}

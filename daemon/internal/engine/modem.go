@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/terminills/remsim-openwrt/daemon/internal/cardswitch"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 )
 
@@ -26,7 +27,24 @@ type modem struct {
 	tpdu          model.TPDU
 	lostSince     time.Time // when the bank was lost while the card was held
 	muted         string    // why the last command got no answer; "" after one did
-	mutedAt       time.Time
+
+	// The modem itself, if option match names one.
+	seen                   *model.ObservedModem // nil: not there
+	goneSince, failedSince time.Time
+	atPort                 string // as last seen
+	vendor, product        string
+	line                   model.Source // where the SIM line stands, "" unknown
+	lineErr                string
+	unlock                 model.UnlockDone
+	trouble                map[string]string // by finding code
+
+	// The card switch.
+	switchGeneration int64 // grows when somebody asks for a source
+	reset            cardswitch.Reset
+	memory           cardswitch.Memory
+	done             []model.ActionDone
+	plan             model.SwitchPlan
+	status           model.SwitchStatus
 }
 
 // peer is one end of the session as last reported.
@@ -60,6 +78,23 @@ func (m *modem) reconfigure(conf Modem) {
 	m.client = conf.Session.Client
 }
 
+// managed tells that there is a modem to look after. A front without one, a
+// reader of pcscd say, only needs its card.
+func (m *modem) managed() bool { return m.conf.Match.By != "" }
+
+func (m *modem) foldUnlock(ev model.UnlockDone) { m.unlock = ev }
+
+func (m *modem) foldTrouble(ev model.ModemTrouble) {
+	if m.trouble == nil {
+		m.trouble = make(map[string]string)
+	}
+	if ev.Reason == "" {
+		delete(m.trouble, ev.Code)
+		return
+	}
+	m.trouble[ev.Code] = ev.Reason
+}
+
 // wantsRemote tells whether the remote card is to be used.
 func (m *modem) wantsRemote() bool { return m.wantedSource() == model.SourceRemote }
 
@@ -81,7 +116,31 @@ func (m *modem) view() model.Modem {
 	if !m.wantsRemote() {
 		v.Card = model.Card{Source: v.Card.Source, State: model.CardNone}
 	}
+	if o := m.seen; o != nil {
+		v.Present, v.State, v.Device = true, o.State, o.Device
+		v.Model, v.Manufacturer, v.Revision = o.Model, o.Maker, o.Revision
+		v.Operator, v.AccessTechnology = o.OperatorName, o.AccessTechnology
+		v.Registration, v.RejectCause, v.Signal = o.Registration, o.RejectCause, o.Signal
+		if !m.wantsRemote() && o.SIM != nil {
+			v.Card.ICCID = o.SIM.ICCID
+		}
+	}
 	return v
+}
+
+// identity is the modem's numbers in whole, for the method that may show them.
+func (m *modem) identity() model.Identity {
+	id := model.Identity{Name: m.conf.Name, ICCID: m.card.ICCID.String()}
+	if o := m.seen; o != nil {
+		id.IMEI = o.IMEI.String()
+		if o.SIM != nil {
+			id.IMSI, id.EID = o.SIM.IMSI.String(), o.SIM.EID.String()
+			if o.SIM.ICCID != "" {
+				id.ICCID = o.SIM.ICCID.String()
+			}
+		}
+	}
+	return id
 }
 
 // session is the RSPRO session as published, nil for a modem without one.

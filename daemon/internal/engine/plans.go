@@ -23,6 +23,8 @@ func (c *cells) of(name string) *Plans {
 		p = &Plans{
 			Session: cell.New(model.SessionPlan{}, func(a, b model.SessionPlan) bool { return reflect.DeepEqual(a, b) }),
 			Card:    cell.New(model.CardPlan{}, func(a, b model.CardPlan) bool { return reflect.DeepEqual(a, b) }),
+			Switch:  cell.New(model.SwitchPlan{}, func(a, b model.SwitchPlan) bool { return a == b }),
+			Modem:   cell.New(model.ModemPlan{}, func(a, b model.ModemPlan) bool { return a == b }),
 		}
 		c.byModem[name] = p
 	}
@@ -63,8 +65,12 @@ func (m *modem) sessionPlan(enabled bool) model.SessionPlan {
 // cardPlan is what the front of m shall show. A lost bank never takes the card
 // away from the modem: only an unmap, another card or another source does.
 func (m *modem) cardPlan(enabled bool) model.CardPlan {
+	show := m.wantsRemote()
+	if m.managed() {
+		show = m.plan.Show // the card switch decides when
+	}
 	return model.CardPlan{
-		Show:        enabled && m.wantsRemote() && !m.unmapped,
+		Show:        enabled && show && !m.unmapped,
 		ATR:         m.conf.ATR,
 		Hold:        m.assigned != nil,
 		TraceActive: m.tracing,

@@ -29,6 +29,19 @@ type Modem struct {
 	Role    model.Role
 	Network string
 	Source  model.Source
+	// Match names the modem among those that are seen; By "" names none: a
+	// front without a modem of ours behind it.
+	Match Match
+	// NetworkRemote replaces Network while the remote card is in; "" does not.
+	NetworkRemote string
+	FallbackLocal bool
+	// What there is to switch and reset with. ResetIsPower: on this board the
+	// reset line is the modem's supply.
+	HasSIMLine, HasResetLine, HasPowerLine bool
+	ResetIsPower                           bool
+	MMReset                                bool
+	// FrontRemoves: the modem sees when the front's card goes.
+	FrontRemoves bool
 	// Front is the kind of front the modem will get, or "" with the reason
 	// in NoFront.
 	Front       string
@@ -45,3 +58,6 @@ type Modem struct {
 	// it leaves the machine (allow_insecure).
 	ClearText []string
 }
+
+// Match names a modem: By is usb, imei, serial or dev.
+type Match struct{ By, Value string }

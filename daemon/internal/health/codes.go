@@ -21,6 +21,26 @@ const (
 	CardHeld      = "card-held"
 	CardHeldLong  = "card-held-long"
 	CardSilent    = "card-silent"
+
+	ModemManagerMissing = "modemmanager-missing"
+	ModemFailed         = "modem-failed"
+	SIMMissing          = "sim-missing"
+	SIMError            = "sim-error"
+	PINMissing          = "pin-missing"
+	PINWrong            = "pin-wrong"
+	PINLastTry          = "pin-last-try"
+	PUKNeeded           = "puk-needed"
+	RegistrationDenied  = "registration-denied"
+	WrongCard           = "wrong-card"
+	SwitchFailed        = "switch-failed"
+	ATPortHung          = "at-port-hung"
+	ATPortBusy          = "at-port-busy"
+	LineBusy            = "line-busy"
+	LineMissing         = "line-missing"
+	PowerOff            = "power-off"
+	TwoOwners           = "two-owners"
+	Watchcat            = "watchcat"
+	PowerSaving         = "power-saving"
 )
 
 // Server and Bank are put before a peer code (model.PeerCodes) to make the code
@@ -67,6 +87,44 @@ var own = []Doc{
 		"Check the bank and the path to it; the card stays held until it is back."},
 	{CardSilent, model.Warning, "the card does not answer in time",
 		"Check the bank's card reader and the delay to it; `remsim test card` measures it."},
+	{ModemManagerMissing, model.Critical, "ModemManager is not running",
+		"Install and start it: `opkg install modemmanager` (or apk add), then `service modemmanager start`."},
+	{ModemFailed, model.Critical, "ModemManager cannot use the modem",
+		"`remsim reset MODEM` restarts it; if it comes back failed, update its firmware or check its USB mode."},
+	{SIMMissing, model.Critical, "the modem sees no card",
+		"Put a card in, or check the SIM line: `remsim gpio MODEM sim` shows where it stands."},
+	{SIMError, model.Critical, "the modem cannot read its card",
+		"Take the card out and in again, or try it in a phone; a remote card may need another option atr."},
+	{PINMissing, model.Critical, "the card asks for its PIN and none is configured",
+		"Set option pincode of the modem's network interface, or switch the PIN off."},
+	{PINWrong, model.Critical, "the card refused the configured PIN",
+		"Correct option pincode of the modem's network interface. remsim does not try the same PIN again."},
+	{PINLastTry, model.Critical, "only one PIN try is left, so remsim tries none",
+		"Enter the right PIN by hand (`mmcli -i SIM --pin=…`) or with a phone; a wrong one blocks the card."},
+	{PUKNeeded, model.Critical, "the card is blocked and asks for its PUK",
+		"Unblock it with a phone, or `mmcli -i SIM --puk=… --pin=…`."},
+	{RegistrationDenied, model.Critical, "the network refuses the modem",
+		"The text names the cause, where the modem tells: check the subscription, roaming, and that the card may be used in this modem."},
+	{WrongCard, model.Critical, "after the switch the modem shows another card than the one assigned",
+		"Check that the SIM line and the card front belong to this modem: option sim_line, sim_remote_level and front_device."},
+	{SwitchFailed, model.Critical, "the card switch failed",
+		"`remsim events --kind card_switch` lists its steps; `remsim sim MODEM remote` tries again."},
+	{ATPortHung, model.Warning, "the modem's AT port does not answer",
+		"`remsim reset MODEM` restarts the modem; if another program uses the port, stop it."},
+	{ATPortBusy, model.Warning, "another program has the modem's AT port open",
+		"Stop the program that the text names, or give it another port."},
+	{LineBusy, model.Critical, "a GPIO line is held by somebody else",
+		"The text names the holder: remove its gpio-leds or gpio-export entry, or configure another line."},
+	{LineMissing, model.Critical, "a configured GPIO line does not exist on this router",
+		"`remsim gpio MODEM LINE` lists the lines there are; correct option sim_line, reset_line or power_line."},
+	{PowerOff, model.Critical, "the modem's power line stands on off",
+		"`remsim reset MODEM --method power` switches it on; find out which program switched it off."},
+	{TwoOwners, model.Critical, "another program controls the same modem",
+		"Run only one of them: the text names the other."},
+	{Watchcat, model.Warning, "watchcat may restart the router or this modem's interface behind remsim's back",
+		"Remove the watchcat section that the text names; remsim watches the link itself."},
+	{PowerSaving, model.Warning, "the modem may sleep through control traffic",
+		"Switch it off: AT+CPSMS=0 and AT+CEDRXS=0."},
 }
 
 // peers are the findings about a connection, for the server and for the bank.

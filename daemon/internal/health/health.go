@@ -19,16 +19,19 @@ type Condition struct {
 	Cause   string // code of the condition of the same subject that causes this one
 }
 
-// Compute makes the findings for the conditions that hold now. A finding that
+// Compute makes the findings for the conditions that hold now, and adds those
+// that another pure package has made (extra). A finding that
 // was in before keeps its Since. One whose cause is found as well is hidden:
 // the page shows roots, the diagnosis shows the tree.
-func Compute(now time.Time, conditions []Condition, before []model.Finding) model.Health {
+func Compute(now time.Time, conditions []Condition, extra, before []model.Finding) model.Health {
 	h := model.Health{Score: 100, Findings: []model.Finding{}}
+	var roots []model.Finding
 	for _, c := range conditions {
-		if c.Cause != "" {
-			continue
+		if c.Cause == "" {
+			roots = append(roots, finding(c))
 		}
-		f := finding(c)
+	}
+	for _, f := range append(roots, extra...) {
 		f.Since = now.Unix()
 		for _, old := range before {
 			if old.Code == f.Code && old.Subject == f.Subject {

@@ -18,16 +18,16 @@ func TestFindingKeepsItsSinceAndHidesWhatItCauses(t *testing.T) {
 		{Code: "server-dns-failed", Subject: "primary", Detail: "srv.example.com: no such host"},
 		{Code: health.NoAssignment, Subject: "primary", Cause: "server-dns-failed"},
 	}
-	first := health.Compute(t0, conditions, nil)
+	first := health.Compute(t0, conditions, nil, nil)
 	require.Len(t, first.Findings, 1)
 	require.Equal(t, "RSPRO server: its name cannot be resolved: srv.example.com: no such host", first.Findings[0].Text)
 	require.Equal(t, 85, first.Score)
 
-	later := health.Compute(t0.Add(time.Hour), conditions, first.Findings)
+	later := health.Compute(t0.Add(time.Hour), conditions, nil, first.Findings)
 	require.Equal(t, t0.Unix(), later.Findings[0].Since)
 	require.Empty(t, health.News(first.Findings, later.Findings))
 
-	gone := health.Compute(t0.Add(2*time.Hour), nil, later.Findings)
+	gone := health.Compute(t0.Add(2*time.Hour), nil, nil, later.Findings)
 	require.Equal(t, "cleared: RSPRO server: its name cannot be resolved", health.News(later.Findings, gone.Findings)[0].Text)
 	require.Equal(t, 100, gone.Score)
 }

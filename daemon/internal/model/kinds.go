@@ -20,6 +20,7 @@ const (
 	KindCommand    = "command"
 	KindFinding    = "finding"
 	KindTask       = "task"
+	KindModem      = "modem"
 )
 
 // EventKinds lists every kind of journal entry with its meaning.
@@ -34,5 +35,8 @@ var EventKinds = []KindDoc{
 	{KindCard, "modem", "the card as the modem sees it changed: inserted, removed, reset, lost, back; or a command got no answer"},
 	{KindCommand, "modem", "somebody gave a command"},
 	{KindFinding, "subject of the finding", "a finding came or went"},
+	{KindModem, "modem, or modemmanager", "ModemManager or a modem came, went or changed its state; a PIN was sent"},
+	{KindSwitch, "modem", "a step of a card switch ended, or a whole switch; the data hold its outcome and milliseconds"},
+	{KindReset, "modem", "a reset: why, which means, and what came of it"},
 	{KindTask, "task", "a part of the daemon failed and is started again"},
 }

@@ -1,0 +1,110 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/card"
+	"github.com/terminills/remsim-openwrt/daemon/internal/engine"
+	"github.com/terminills/remsim-openwrt/daemon/internal/gpio"
+	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+	"github.com/terminills/remsim-openwrt/daemon/internal/supervise"
+)
+
+// looked is a modem that is looked after, and by which settings.
+type looked struct {
+	match engine.Match
+	specs map[model.LineUse]gpio.Spec
+	front card.Front
+	task  *supervise.Handle
+}
+
+func (l *looked) same(o *looked) bool {
+	return l.match == o.match && l.front == o.front && reflect.DeepEqual(l.specs, o.specs)
+}
+
+// lookAfter starts and stops what follows modems, so that it fits the settings.
+// ModemManager and netifd are watched from the first modem on.
+func (a *App) lookAfter(s engine.Settings) {
+	cfg := a.conf.inUse()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	wanted := make(map[string]*looked)
+	if s.Valid && s.Enabled && cfg != nil {
+		for i, m := range s.Modems {
+			if m.Match.By == "" {
+				continue
+			}
+			l := &looked{match: m.Match, specs: specs(cfg.Modems[i])}
+			if st := a.stacks[m.Name]; st != nil {
+				l.front = st.front
+			}
+			wanted[m.Name] = l
+		}
+	}
+	for name, l := range a.looking {
+		if w := wanted[name]; w == nil || !w.same(l) {
+			l.task.Stop()
+			delete(a.looking, name)
+		}
+	}
+	if len(wanted) > 0 && !a.watching {
+		a.watching = true
+		a.modems.Start(supervise.Task{Name: "modemmanager", Run: a.mm.Run})
+		a.modems.Start(supervise.Task{Name: "netifd", Run: a.netifd.Run})
+	}
+	for i, m := range s.Modems {
+		w := wanted[m.Name]
+		if w == nil || a.looking[m.Name] != nil {
+			continue
+		}
+		h := a.newHands(s.Modems[i], w.specs, w.front)
+		w.task = a.modems.Start(supervise.Task{Name: m.Name + " modem", Run: h.run})
+		a.looking[m.Name] = w
+	}
+}
+
+// lockRun makes sure that one daemon at a time works with a run directory: two
+// would switch cards and reset modems against each other.
+func lockRun(dir string) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the run directory: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("another remsim daemon works with %s; stop it first", dir)
+	}
+	return func() { _ = f.Close() }, nil
+}
+
+// historyFile keeps the history over a restart, in the run directory: a reboot
+// ends it, and flash is not worn for it.
+const historyFile = "history"
+
+func (a *App) restoreHistory(ctx context.Context) {
+	b, err := os.ReadFile(filepath.Join(a.opts.RunDir, historyFile))
+	if err == nil {
+		err = a.engine.RestoreHistory(b)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		a.opts.Logger.WarnContext(ctx, "history not restored", "err", err)
+	}
+}
+
+func (a *App) keepHistory(ctx context.Context) {
+	b, err := a.engine.KeepHistory(context.WithoutCancel(ctx))
+	if err == nil {
+		err = writeFile(filepath.Join(a.opts.RunDir, historyFile), b)
+	}
+	if err != nil {
+		a.opts.Logger.WarnContext(ctx, "history not kept", "err", err)
+	}
+}
