@@ -10,6 +10,10 @@ status=0
 if CGO_ENABLED=1 go build -race -o /dev/null ./tests/report 2>/dev/null; then
 	race="-race"
 	export CGO_ENABLED=1
+	# The black-box tests run the programs with the race detector too.
+	export REMSIM_BUILD_RACE="$PWD/build/race"
+	mkdir -p "$REMSIM_BUILD_RACE"
+	go build -race -trimpath -tags nethttpomithttp2 -o "$REMSIM_BUILD_RACE/" ./daemon/cmd/...
 else
 	race=
 	echo "no C compiler: running without the race detector" >&2

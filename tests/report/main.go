@@ -28,11 +28,12 @@ type report struct {
 	passed, failed, skipped int
 	output                  map[string][]string // by package and test
 	skips                   []string
-	broken                  []string // packages that failed outside a test
+	failures                map[string]int // tests that failed, by package
+	bad                     []string       // packages that failed
 }
 
 func main() {
-	r := &report{out: os.Stdout, output: make(map[string][]string)}
+	r := newReport(os.Stdout)
 	if err := r.read(os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "report:", err)
 		os.Exit(1)
@@ -40,6 +41,10 @@ func main() {
 	if !r.close() {
 		os.Exit(1)
 	}
+}
+
+func newReport(out io.Writer) *report {
+	return &report{out: out, output: make(map[string][]string), failures: make(map[string]int)}
 }
 
 func (r *report) read(in io.Reader) error {
@@ -78,6 +83,7 @@ func (r *report) take(ev event) {
 		r.passed++
 	case "fail":
 		r.failed++
+		r.failures[ev.Package]++
 		fmt.Fprintf(r.out, "%s", strings.Join(r.output[key], ""))
 	case "skip":
 		r.skipped++
@@ -93,14 +99,17 @@ func (r *report) closePackage(ev event) {
 		fmt.Fprintf(r.out, "ok    %-55s %6.1f s\n", short(ev.Package), ev.Elapsed)
 	case "fail":
 		fmt.Fprintf(r.out, "%sFAIL  %-55s %6.1f s\n", strings.Join(r.output[key], ""), short(ev.Package), ev.Elapsed)
-		r.broken = append(r.broken, short(ev.Package))
+		r.bad = append(r.bad, short(ev.Package))
+		if r.failures[ev.Package] == 0 {
+			r.failed++ // it was not built, or crashed outside a test
+		}
 	}
 	delete(r.output, key)
 }
 
-// reason finds the words that a test gave for its skip.
+// reason finds the words that a test gave for its skip: its last ones.
 func (r *report) reason(key string) string {
-	for _, line := range r.output[key] {
+	for _, line := range slices.Backward(r.output[key]) {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "===") || strings.HasPrefix(line, "---") || line == "" {
 			continue
@@ -122,15 +131,11 @@ func (r *report) close() bool {
 			fmt.Fprintln(r.out, "  "+s)
 		}
 	}
-	failed := r.failed
-	if failed == 0 {
-		failed = len(r.broken) // a build error or a crash outside any test
+	if len(r.bad) > 0 {
+		fmt.Fprintln(r.out, "\nfailed packages:", strings.Join(r.bad, " "))
 	}
-	if len(r.broken) > 0 {
-		fmt.Fprintln(r.out, "\nfailed packages:", strings.Join(r.broken, " "))
-	}
-	fmt.Fprintf(r.out, "\n%d passed, %d failed, %d skipped\n", r.passed, failed, r.skipped)
-	return failed == 0 && r.passed > 0
+	fmt.Fprintf(r.out, "\n%d passed, %d failed, %d skipped\n", r.passed, r.failed, r.skipped)
+	return r.failed == 0 && r.passed > 0
 }
 
 func short(pkg string) string {

@@ -30,14 +30,14 @@ const (
 )
 
 // Programs returns the folder with the programs remsim and remsim-demo. They are
-// taken from $REMSIM_BUILD and its folder race, and built where that is not set.
+// taken from $REMSIM_BUILD, or $REMSIM_BUILD_RACE if that is set as well, and built
+// where nothing is set.
 func Programs(tb testing.TB, b Build) string {
 	tb.Helper()
+	if dir := os.Getenv("REMSIM_BUILD_RACE"); b == Checked && dir != "" {
+		return dir
+	}
 	if dir := os.Getenv("REMSIM_BUILD"); dir != "" {
-		race := filepath.Join(dir, "race")
-		if _, err := os.Stat(filepath.Join(race, "remsim")); b == Checked && err == nil {
-			return race
-		}
 		return dir
 	}
 	dir, err := built[b]()
