@@ -69,18 +69,28 @@ func (p *bankPeer) message(m rspro.Message) error {
 	case *rspro.TpduCardToModem:
 		return p.answer(m)
 	case *rspro.SetATRReq:
-		if atr := bytes.Clone(m.ATR); p.up {
-			p.handler.ATR(p, atr)
-		} else {
-			p.atr = atr
-		}
-		return p.c.send(&rspro.SetATRRes{})
+		return p.setATR(m)
 	case *rspro.BankSlotStatusInd:
 		p.c.note(model.KindBank, statusText(m.SlotPhysStatus))
 	case *rspro.ErrorInd:
 		p.c.note(model.KindBank, errorText(m))
 	default:
 		p.c.note(model.KindBank, "the bank sent "+m.Name()+", which is ignored")
+	}
+	return nil
+}
+
+// setATR answers first: the handler may use the card at once, and the C client
+// sends nothing before its setAtrRes.
+func (p *bankPeer) setATR(m *rspro.SetATRReq) error {
+	atr := bytes.Clone(m.ATR)
+	if err := p.c.send(&rspro.SetATRRes{}); err != nil {
+		return err
+	}
+	if p.up {
+		p.handler.ATR(p, atr)
+	} else {
+		p.atr = atr
 	}
 	return nil
 }

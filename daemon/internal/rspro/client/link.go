@@ -37,6 +37,7 @@ type link struct {
 	kind    model.PeerKind
 	newPeer func(*conn, *target) peer
 	wake    chan struct{} // holds one: want has changed, or hurry
+	idle    string        // the reason last told for wanting nothing; of run
 
 	mu      sync.Mutex
 	want    *target
@@ -70,11 +71,12 @@ func (l *link) set(t *target, why string) {
 	l.poke()
 }
 
-// hurry ends a wait between two attempts.
+// hurry ends a wait between two attempts, or spares the one that follows if the
+// present attempt fails.
 func (l *link) hurry() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.cancel == nil {
+	if l.live == nil {
 		l.hurried = true
 		l.poke()
 	}
@@ -109,19 +111,15 @@ type retry struct {
 // run keeps the link until ctx ends.
 func (l *link) run(ctx context.Context) {
 	var at retry
-	idle := "" // the reason last told
 	for ctx.Err() == nil {
 		t, why := l.wanted()
 		if t == nil {
-			if why != idle {
-				l.report(nil, model.ConnIdle, &fault{text: why})
-				idle = why
-			}
+			l.reportIdle(why)
 			l.wait(ctx, nil)
 			at = retry{}
 			continue
 		}
-		idle = ""
+		l.idle = ""
 		if t != at.target {
 			at = retry{target: t, tickets: tls.NewLRUClientSessionCache(len(t.endpoints))}
 		}
@@ -133,16 +131,10 @@ func (l *link) run(ctx context.Context) {
 // once makes one connection, lives with it, and waits for the time of the next.
 func (l *link) once(ctx context.Context, at *retry) {
 	ep := &at.target.endpoints[at.index]
-	lasted, err := l.connection(ctx, at, ep)
+	lasted := l.connection(ctx, at, ep)
 	if now, _ := l.wanted(); ctx.Err() != nil || now != at.target {
 		return
 	}
-	f := asFault(err)
-	state := model.ConnBackoff
-	if f.refused {
-		state = model.ConnRefused
-	}
-	l.report(ep, state, f)
 	switch {
 	case lasted > 0:
 		at.index = 0 // the first in order is worth a try again
@@ -183,30 +175,58 @@ func (l *link) wait(ctx context.Context, timer <-chan time.Time) (hurried bool) 
 }
 
 // connection connects, registers and serves until the end. It returns how long
-// the peer had accepted us, 0 if it never did, and why it ended.
-func (l *link) connection(parent context.Context, at *retry, ep *model.Endpoint) (time.Duration, error) {
+// the peer had accepted us, 0 if it never did.
+func (l *link) connection(parent context.Context, at *retry, ep *model.Endpoint) time.Duration {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	if !l.begin(at.target, cancel) {
-		return 0, errMoved
+		return 0
 	}
 	defer l.finished()
 	l.report(ep, model.ConnConnecting, &fault{})
 	nc, err := open(ctx, l.s.cfg.Dial, ep, at.tickets)
 	if err != nil {
-		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
-		}
-		return 0, err
+		l.ended(parent, at.target, ep, err)
+		return 0
 	}
 	c := newConn(l, nc, ep, cancel)
 	c.peer = l.newPeer(c, at.target)
 	err = c.serve(ctx)
+	// Told before the peer's side learns of it, and before the wait for a FIN: who
+	// hears that the card is lost can say why.
+	l.ended(parent, at.target, ep, err)
 	c.shut(err)
 	if c.accepted.IsZero() {
-		return 0, err
+		return 0
 	}
-	return max(time.Since(c.accepted), 1), err
+	return max(time.Since(c.accepted), 1)
+}
+
+// ended reports why the connection to t is over. It says nothing of one that makes
+// way for another, or ends with the session.
+func (l *link) ended(ctx context.Context, t *target, ep *model.Endpoint, err error) {
+	l.mu.Lock()
+	l.live = nil
+	l.mu.Unlock()
+	now, why := l.wanted()
+	switch f := asFault(err); {
+	case ctx.Err() != nil:
+	case now == nil:
+		l.reportIdle(why)
+	case now != t:
+	case f.refused:
+		l.report(ep, model.ConnRefused, f)
+	default:
+		l.report(ep, model.ConnBackoff, f)
+	}
+}
+
+// reportIdle tells once that nothing is wanted.
+func (l *link) reportIdle(why string) {
+	if why != l.idle {
+		l.idle = why
+		l.report(nil, model.ConnIdle, &fault{text: why})
+	}
 }
 
 // begin makes cancel the way to end the attempt for t, if t is still wanted.
@@ -223,13 +243,13 @@ func (l *link) begin(t *target, cancel context.CancelCauseFunc) bool {
 func (l *link) finished() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.cancel, l.live = nil, nil
+	l.cancel = nil
 }
 
 // connected publishes c as the live connection.
 func (l *link) connected(c *conn) {
 	l.mu.Lock()
-	l.live = c
+	l.live, l.hurried = c, false
 	l.mu.Unlock()
 	l.report(c.ep, model.ConnConnected, &fault{})
 }

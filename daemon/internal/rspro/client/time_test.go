@@ -34,7 +34,7 @@ type actor struct {
 
 // newStage runs a session with a bank of its own plan; every dial is answered by
 // dial, or with a connection for which an actor is handed out.
-func newStage(t *testing.T, ping time.Duration, refuse func(n int) error) *stage {
+func newStage(t *testing.T, ping time.Duration, refuse func(n int) error, change ...func(*client.Config)) *stage {
 	st := &stage{world: &world{t: t, events: newFeed[model.Event](), ear: ear{newFeed[said]()}}, begin: time.Now(), at: make(chan *actor, 100)}
 	st.run(model.SessionPlan{Online: true, Client: client1, Bank: &model.BankAssignment{Slot: slot0, By: "config",
 		Endpoint: model.Endpoint{Host: "bank.example", Port: 9999, Ping: ping}}}, func(c *client.Config) {
@@ -47,6 +47,9 @@ func newStage(t *testing.T, ping time.Duration, refuse func(n int) error) *stage
 			ours, theirs := net.Pipe()
 			st.at <- &actor{played: newPlayed(ours), st: st}
 			return theirs, nil
+		}
+		for _, f := range change {
+			f(c)
 		}
 	})
 	return st
