@@ -28,7 +28,8 @@ type hands struct {
 	slot  card.SlotSelector // a front that turns the SIM slot by itself; nil: none
 
 	lines   map[model.LineUse]*gpio.Line
-	stands  model.Source // where the SIM line was last reported
+	off     map[model.LineUse]string // supplies reported as off
+	stands  model.Source             // where the SIM line was last reported
 	lineErr string
 	lastID  int64
 	done    chan struct{} // a worker has ended
@@ -39,7 +40,7 @@ type hands struct {
 }
 
 func (a *App) newHands(m engine.Modem, s map[model.LineUse]gpio.Spec, front card.Front) *hands {
-	h := &hands{app: a, modem: m.Name, plans: a.engine.Plans(m.Name), specs: s, lines: make(map[model.LineUse]*gpio.Line), done: make(chan struct{}, 1)}
+	h := &hands{app: a, modem: m.Name, plans: a.engine.Plans(m.Name), specs: s, lines: make(map[model.LineUse]*gpio.Line), off: make(map[model.LineUse]string), done: make(chan struct{}, 1)}
 	h.slot, _ = front.(card.SlotSelector)
 	h.asker = asker{app: a, modem: m.Name, match: m.Match}
 	return h
@@ -56,6 +57,7 @@ func (h *hands) run(ctx context.Context) error {
 	defer retry.Stop()
 	for {
 		h.turn(h.plans.Switch.Get().Line)
+		h.checkPower()
 		h.begin(ctx)
 		plan := h.plans.Modem.Get()
 		h.asker.set(ctx, plan.AskAT, plan)
@@ -107,6 +109,29 @@ func (h *hands) open(use model.LineUse) (*gpio.Line, error) {
 	}
 	h.lines[use] = l
 	return l, nil
+}
+
+// checkPower reports a supply that stands on off: a modem behind it is not
+// coming.
+func (h *hands) checkPower() {
+	for _, use := range []model.LineUse{model.LinePower, model.LineReset} {
+		if _, ok := h.specs[use]; !ok || h.busy {
+			continue // during a pulse it is off on purpose
+		}
+		l, err := h.open(use)
+		if err != nil {
+			continue // reported by open
+		}
+		off, err := l.Off()
+		why := ""
+		if err == nil && off {
+			why = fmt.Sprintf("line %s stands on off", h.specs[use].Line)
+		}
+		if why != h.off[use] {
+			h.off[use] = why
+			h.tell(model.ModemTrouble{At: now(), Modem: h.modem, Code: health.PowerOff, Reason: why})
+		}
+	}
 }
 
 // turn brings the SIM line to where it shall stand and reports where it stands.

@@ -39,6 +39,9 @@ type modemWorld struct {
 	gpio   *gpiofake.Kernel
 	netifd *netifdfake.Fake
 	chip   string
+	// crossed: the SIM line selects a third card, as on a board whose slots are
+	// swapped.
+	crossed bool
 }
 
 var spec = mmfake.Spec{
@@ -57,7 +60,7 @@ func newModemWorld(t testing.TB) *modemWorld {
 	w.modem = w.mm.Plug(s)
 	w.gpio = gpiofake.New()
 	w.chip = w.gpio.AddChip("pinctrl", false, gpiofake.Line{Name: "led"}, gpiofake.Line{Name: "wps"}, gpiofake.Line{Name: "spare"},
-		gpiofake.Line{Name: "sim-select", Output: true}, gpiofake.Line{Name: "modem-reset", Output: true, High: true})
+		gpiofake.Line{Name: "sim-select", Output: true}, gpiofake.Line{Name: "modem-reset", Output: true, High: true}, gpiofake.Line{Name: "modem-power", Output: true, High: true})
 	var err error
 	w.netifd, err = netifdfake.Start(w.broker.Path())
 	require.NoError(t, err)
@@ -108,6 +111,9 @@ func (w *modemWorld) remoteCard(ctx context.Context) string {
 	defer cancel()
 	if _, err := w.reader.WaitCard(ctx); err != nil {
 		return ""
+	}
+	if w.crossed {
+		return "8988211000000000045"
 	}
 	return cardfake.Default().ICCID.String()
 }
@@ -251,6 +257,14 @@ func TestBrokenSetUpsEndInTheRightSentence(t *testing.T) {
 		{name: "line that is not there",
 			config: func(w *modemWorld) string { return strings.Replace(w.modemConfig(""), "sim-select", "sim-selekt", 1) },
 			code:   "line-missing", text: "sim-selekt", fix: "correct option sim_line"},
+		{name: "wrong match", config: func(w *modemWorld) string { return strings.Replace(local(w), "usb:2-1", "imei:015550000000028", 1) },
+			code: "modem-not-found", text: "imei", fix: "match"},
+		{name: "wrong card after the switch", config: func(w *modemWorld) string { return w.modemConfig("") },
+			before: func(w *modemWorld) { w.crossed = true; w.assign() },
+			code:   "wrong-card", text: "the modem shows …0045, expected …0011", fix: "belong to this modem"},
+		{name: "power line off",
+			config: func(w *modemWorld) string { return w.modemConfig("	option power_line '!modem-power'\n") },
+			code:   "power-off", text: "modem-power", fix: "--method power"},
 		{name: "two owners", config: local,
 			before: func(w *modemWorld) {
 				require.NoError(w, w.netifd.Add(netifdfake.Config{Name: "wwan1", Proto: "qmi", Options: map[string]string{"device": "/dev/cdc-wdm0"}}))
@@ -259,6 +273,7 @@ func TestBrokenSetUpsEndInTheRightSentence(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			w := newModemWorld(t)
 			if tt.before != nil {
 				tt.before(w)

@@ -145,9 +145,10 @@ func (d Device) String() string {
 
 // Line is a GPIO line, by its name or by chip and offset; the zero Line means none.
 type Line struct {
-	Name   string
-	Chip   string
-	Offset int
+	Name      string
+	Chip      string
+	Offset    int
+	ActiveLow bool
 }
 
 // IsZero tells whether no line is named.
@@ -155,10 +156,14 @@ func (l Line) IsZero() bool { return l == Line{} }
 
 // String writes the line as in the file.
 func (l Line) String() string {
+	s := l.Name
 	if l.Chip != "" {
-		return l.Chip + ":" + strconv.Itoa(l.Offset)
+		s = l.Chip + ":" + strconv.Itoa(l.Offset)
 	}
-	return l.Name
+	if l.ActiveLow {
+		s = "!" + s
+	}
+	return s
 }
 
 // Link is one `config link`.

@@ -85,7 +85,7 @@ func (o Option) Accepts() string {
 	case KindDevice:
 		return "usb:PATH[:INTERFACE], serial:TEXT[:INTERFACE], qmi:/dev/NAME or HOST:PORT, as the front has it"
 	case KindLine:
-		return "the name of a GPIO line, or CHIP:OFFSET (as gpiochip0:20)"
+		return "the name of a GPIO line, or CHIP:OFFSET (as gpiochip0:20), with ! in front if it is active low"
 	case KindATR:
 		return "2 to 33 bytes in hexadecimal digits, complete by ISO 7816-3"
 	case KindPLMN:

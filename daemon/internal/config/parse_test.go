@@ -91,7 +91,7 @@ func TestValuesAreRefusedWithWhatIsAccepted(t *testing.T) {
 		{"modem 'primary'", "card_cache", "on", "accepted: one of off, safe, full"},
 		{"modem 'primary'", "status_interval", "10m", "has a unit, which has to be left out; accepted: whole seconds, 0 to 86400"},
 		{"modem 'primary'", "status_interval", "86401", "is out of range"},
-		{"modem 'primary'", "sim_line", "20", "is a bare number; such numbers change from kernel to kernel; accepted: the name of a GPIO line, or CHIP:OFFSET"},
+		{"modem 'primary'", "sim_line", "20", "is a bare number; such numbers change from kernel to kernel; accepted: the name of a GPIO line, or CHIP:OFFSET (as gpiochip0:20), with ! in front if it is active low"},
 		{"modem 'primary'", "sim_line", "gpiochip0:x", "is not CHIP:OFFSET"},
 		{"modem 'primary'", "sim_remote_level", "1", "accepted: one of high, low"},
 		{"modem 'primary'", "reset_pulse_ms", "5", "accepted: whole milliseconds, 10 to 10000"},

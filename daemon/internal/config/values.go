@@ -289,13 +289,16 @@ func parseDevice(o Option, v string) (Device, error) {
 	return Device{By: "tcp", Value: v, Interface: -1}, nil
 }
 
+// parseLine reads NAME or CHIP:OFFSET. A "!" in front says that the line is
+// active low: asserted, or powered, when low.
 func parseLine(_ Option, v string) (Line, error) {
+	v, low := strings.CutPrefix(v, "!")
 	if chip, offset, ok := strings.Cut(v, ":"); ok {
 		n, err := parseNumber(Option{Min: 0, Max: 1023}, offset)
 		if err != nil || chip == "" || offset == "" || !validName(chip, true) {
 			return Line{}, errors.New("is not CHIP:OFFSET")
 		}
-		return Line{Chip: chip, Offset: n}, nil
+		return Line{Chip: chip, Offset: n, ActiveLow: low}, nil
 	}
 	if strings.Trim(v, "0123456789") == "" {
 		return Line{}, errors.New("is a bare number; such numbers change from kernel to kernel")
@@ -303,7 +306,7 @@ func parseLine(_ Option, v string) (Line, error) {
 	if !printable(strings.ReplaceAll(v, " ", "_")) {
 		return Line{}, errors.New("is no name of a line")
 	}
-	return Line{Name: v}, nil
+	return Line{Name: v, ActiveLow: low}, nil
 }
 
 func parseATR(_ Option, v string) (card.ATR, error) {

@@ -94,12 +94,12 @@ func (e *Engine) inventoryFindings(now time.Time) []model.Finding {
 	if !e.settings.Enabled || !e.hardware.service.Up {
 		return nil
 	}
+	coming := now.Before(e.probedAt())
+	for _, m := range e.modems {
+		coming = coming || m.managed() && m.seen == nil && (m.status.Running || now.Before(m.goneSince.Add(probeTime)))
+	}
 	return slices.DeleteFunc(slices.Clone(e.hardware.findings), func(f model.Finding) bool {
-		if f.Code != inventory.CodeNotFound {
-			return false
-		}
-		m := e.find(f.Subject)
-		return now.Before(e.probedAt()) || m != nil && (m.status.Running || now.Before(m.goneSince.Add(probeTime)))
+		return coming && (f.Code == inventory.CodeNotFound || f.Code == inventory.CodeUnclaimed)
 	})
 }
 
@@ -113,8 +113,9 @@ func (m *modem) hardwareConditions(noMM string) []health.Condition {
 	for _, code := range slices.Sorted(maps.Keys(m.trouble)) {
 		add(code, m.trouble[code])
 	}
-	if failed := m.status.Failed; strings.HasPrefix(failed, "wrong card") {
-		add(health.WrongCard, failed)
+	failed := m.status.Failed
+	if _, card, wrong := strings.Cut(failed, "wrong card: "); wrong {
+		add(health.WrongCard, card)
 	} else if failed != "" {
 		add(health.SwitchFailed, failed)
 	}

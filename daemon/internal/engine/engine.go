@@ -153,6 +153,7 @@ func (e *Engine) decide(now time.Time) (wake time.Time) {
 		plans.Switch.Set(m.plan)
 		plans.Modem.Set(e.modemPlan(now, m))
 		wake = earliest(wake, later(now, m.sickAt()))
+		wake = earliest(wake, later(now, m.goneSince.Add(probeTime)))
 	}
 	wake = earliest(wake, later(now, e.probedAt()))
 	state, reason, at := e.judge(now)

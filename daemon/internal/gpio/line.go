@@ -119,6 +119,21 @@ func (i Info) key() string {
 	return fmt.Sprintf("%s:%d", i.Chip, i.Offset)
 }
 
+// Off tells that a supply stands on off. It is false for other lines, and where
+// nobody proves the polarity: neither a board profile nor the configuration.
+func (l *Line) Off() (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false, ErrClosed
+	}
+	if !l.shape.power || !l.shape.proven {
+		return false, nil
+	}
+	high, err := l.handle.Level()
+	return err == nil && high != l.shape.restHigh, err
+}
+
 // Select switches the sim line to the remote or to the local card. Selecting
 // what is selected already writes nothing.
 func (l *Line) Select(remote bool) error {
