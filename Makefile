@@ -12,7 +12,7 @@ ARGS     ?=
 
 export CGO_ENABLED = 0
 
-.PHONY: help build demo test race lint fuzz bench size packages-debian clean
+.PHONY: help build demo test vm-test lint fuzz bench size packages-debian clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: build ## run the whole product on fakes and narrate it (ARGS=--once ends b
 
 test: packages-debian ## install what the tests need and run all of them
 	@tests/run.sh
+
+vm-test: packages-debian ## only the tests in a virtual machine (gpio-sim and USB in the kernel)
+	VMTEST=require $(GO) test -count=1 -v ./tests/vm
 
 lint: packages-debian $(TOOLS)/staticcheck ## gofmt, vet, staticcheck, shellcheck, module tidiness
 	@STATICCHECK=$(TOOLS)/staticcheck tests/lint.sh

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Install the Debian packages of tests/packages.txt that are missing. Elsewhere,
+# Install the Debian packages of tests/packages.txt and tests/vm/packages.txt that
+# are missing. Elsewhere,
 # or without root, say which ones are and go on: their tests skip with a reason.
 set -eu
 cd "$(dirname "$0")"
@@ -8,15 +9,19 @@ command -v dpkg-query >/dev/null || {
 	exit 0
 }
 missing=
-wanted=$(sed 's/#.*//' packages.txt)
+wanted=$(sed 's/#.*//' packages.txt vm/packages.txt)
 for name in $wanted; do
 	dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null | grep -qx installed || missing="$missing $name"
 done
-[ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ]; then
-	echo "missing Debian packages (install them as root):$missing" >&2
+	[ -z "$missing" ] || echo "missing Debian packages (install them as root):$missing" >&2
 	exit 0
 fi
+# The virtual machine's kernel is fetched by name later, which needs fresh lists.
+if [ -n "$missing" ] || ! apt-cache policy linux-image-amd64 | grep -q 'Candidate: [0-9]'; then
+	apt-get -q update >/dev/null
+fi
+[ -n "$missing" ] || exit 0
 echo "installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
 # Services of these packages must not start here: the tests run private ones.
@@ -26,6 +31,5 @@ if [ ! -e $policy ]; then
 	chmod 755 $policy
 	trap 'rm -f $policy' EXIT
 fi
-apt-get -q update >/dev/null
 # shellcheck disable=SC2086 # one word per package
 apt-get -q install -y --no-install-recommends $missing >/dev/null
