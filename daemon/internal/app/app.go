@@ -38,6 +38,7 @@ type Options struct {
 	Reload    <-chan os.Signal // reads the configuration again
 	Sysinfo   string           // holds board_name; "" is /tmp/sysinfo
 	Sysfs     string           // "" is /sys
+	ProbeTime time.Duration    // how long a modem may be missing before that means anything; 0 is the engine's
 }
 
 // Drivers are the ways out of the process.
@@ -110,7 +111,7 @@ func Run(ctx context.Context, o Options, d Drivers) error {
 	}
 	defer unlock()
 	a.api = api.New()
-	a.engine = engine.New(engine.Options{Version: o.Version, First: first, Publish: a.api.Publish})
+	a.engine = engine.New(engine.Options{Version: o.Version, First: first, Publish: a.api.Publish, ProbeTime: o.ProbeTime})
 	a.api.Bind(a.engine, a)
 	a.bus = ubus.NewClient(o.Ubus, ubus.Options{Logger: o.Logger})
 	if err := a.bus.AddObject(a.api.Object()); err != nil {

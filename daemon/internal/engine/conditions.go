@@ -85,7 +85,7 @@ func (e *Engine) probedAt() time.Time {
 	if !e.hardware.service.Up {
 		return time.Time{}
 	}
-	return e.hardware.service.When().Add(probeTime)
+	return e.hardware.service.When().Add(e.opts.ProbeTime)
 }
 
 // inventoryFindings are those about the match of modems. One that is being
@@ -96,7 +96,7 @@ func (e *Engine) inventoryFindings(now time.Time) []model.Finding {
 	}
 	coming := now.Before(e.probedAt())
 	for _, m := range e.modems {
-		coming = coming || m.managed() && m.seen == nil && (m.status.Running || now.Before(m.goneSince.Add(probeTime)))
+		coming = coming || m.managed() && m.seen == nil && (m.status.Running || now.Before(m.goneSince.Add(e.opts.ProbeTime)))
 	}
 	return slices.DeleteFunc(slices.Clone(e.hardware.findings), func(f model.Finding) bool {
 		return coming && (f.Code == inventory.CodeNotFound || f.Code == inventory.CodeUnclaimed)

@@ -31,6 +31,9 @@ type Options struct {
 	// the new snapshot and the journal entries that go with it. It must not
 	// block.
 	Publish func(s *model.Snapshot, news []journal.Entry)
+	// ProbeTime is how long a modem may take to appear, and ModemManager to come
+	// back, before anything follows from its absence; 0 is 30 s.
+	ProbeTime time.Duration
 }
 
 // Engine holds the state. Make it with New, run it with Run.
@@ -68,6 +71,9 @@ type item struct {
 func New(opts Options) *Engine {
 	if opts.Publish == nil {
 		opts.Publish = func(*model.Snapshot, []journal.Entry) {}
+	}
+	if opts.ProbeTime <= 0 {
+		opts.ProbeTime = probeTime
 	}
 	e := &Engine{
 		opts:     opts,
@@ -153,7 +159,7 @@ func (e *Engine) decide(now time.Time) (wake time.Time) {
 		plans.Switch.Set(m.plan)
 		plans.Modem.Set(e.modemPlan(now, m))
 		wake = earliest(wake, later(now, m.sickAt()))
-		wake = earliest(wake, later(now, m.goneSince.Add(probeTime)))
+		wake = earliest(wake, later(now, m.goneSince.Add(e.opts.ProbeTime)))
 	}
 	wake = earliest(wake, later(now, e.probedAt()))
 	state, reason, at := e.judge(now)

@@ -11,7 +11,8 @@ import (
 
 // probeTime is how long a modem may take to appear after ModemManager came up,
 // or after it was last seen, before its absence is worth a finding: a reprobe
-// takes 6 s, one without a card 16 s (reference: measured on ModemManager).
+// takes 6 s, one without a card 16 s (reference: measured on ModemManager). It is
+// the default of Options.ProbeTime.
 const probeTime = 30 * time.Second
 
 // hardware is what the drivers report of modems and interfaces, whether or not

@@ -145,12 +145,12 @@ func (e *Engine) modemPlan(now time.Time, m *modem) model.ModemPlan {
 	if !e.settings.Enabled || !m.managed() {
 		return p
 	}
-	p.AskAT = e.missing() != "" && !now.Before(e.hardware.service.When().Add(probeTime))
+	p.AskAT = e.missing() != "" && !now.Before(e.hardware.service.When().Add(e.opts.ProbeTime))
 	if m.seen == nil || !e.hardware.service.Up {
 		return p
 	}
 	p.Path = m.seen.Path
-	p.Unlock = m.seen.Lock == "sim-pin" && p.Network != ""
+	p.Unlock = m.seen.Lock == "sim-pin" && p.Network != "" && e.hardware.netifd.Up // it is netifd's interface that has the PIN
 	p.Enable = p.Network == "" && m.seen.State == "disabled" && m.seen.Lock == ""
 	return p
 }

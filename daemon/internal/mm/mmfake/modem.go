@@ -231,6 +231,16 @@ func (m *Modem) Disconnect() {
 	m.settle()
 }
 
+// State is ModemManager's name for the modem's state, "" while it shows none.
+func (m *Modem) State() string {
+	m.f.mu.Lock()
+	defer m.f.mu.Unlock()
+	if m.path == "" {
+		return ""
+	}
+	return stateName(m.state)
+}
+
 // Path is the modem's D-Bus object, "" while there is none.
 func (m *Modem) Path() string {
 	m.f.mu.Lock()

@@ -229,6 +229,17 @@ func (f *Fake) Calls(name string) []string {
 	return nil
 }
 
+// State is "up", "pending" (a setup waits for Release), "unavailable", "blocked"
+// or "down"; "" of an interface that is not there.
+func (f *Fake) State(name string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i := f.ifaces[name]; i != nil {
+		return i.state()
+	}
+	return ""
+}
+
 // Vanish takes network.interface off the bus, as a netifd that died; Return
 // brings it back.
 func (f *Fake) Vanish() error {
