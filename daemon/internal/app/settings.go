@@ -29,6 +29,7 @@ func (o Options) modem(c *config.Config, m config.Modem) engine.Modem {
 	e := engine.Modem{
 		Name: m.Name, Role: m.Role, Network: m.Network, Source: m.Source,
 		FrontDevice: m.FrontDevice.String(), ATR: m.ATR,
+		Cache: string(m.CardCache), StatusInterval: m.StatusInterval,
 		Banks:       make(map[uint16]model.Endpoint),
 		DefaultBank: model.Endpoint{Port: defaultBankPort, TLS: &model.TLSFiles{}, Ping: config.BankPing},
 	}

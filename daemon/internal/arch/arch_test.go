@@ -60,16 +60,17 @@ var may = map[string]string{
 	"internal/card/cache": "internal/card", // pure
 
 	// Fakes.
-	"internal/ubus/ubusfake":          "internal/ubus internal/model",
-	"internal/rspro/rsprofake":        "internal/rspro internal/model",
-	"internal/card/cardfake":          "internal/card internal/model",
-	"internal/card/vpcd/vpcdfake":     "internal/card/vpcd internal/card internal/model",
-	"internal/card/cardem/cardemfake": "internal/card/cardem internal/card internal/model",
-	"internal/mm/mmfake":              "internal/mm internal/model",
-	"internal/mm/mmrig":               "internal/mm internal/model", // runs the real ModemManager in tests
-	"internal/at/atfake":              "internal/at internal/model",
-	"internal/gpio/gpiofake":          "internal/gpio internal/model",
-	"internal/netifd/netifdfake":      "internal/netifd internal/model internal/ubus",
+	"internal/ubus/ubusfake":                "internal/ubus internal/model",
+	"internal/rspro/rsprofake":              "internal/rspro internal/model",
+	"internal/card/cardfake":                "internal/card internal/model",
+	"internal/card/vpcd/vpcdfake":           "internal/card/vpcd internal/card internal/model",
+	"internal/card/cardem/cardemfake":       "internal/card/cardem internal/card internal/model",
+	"internal/card/uimremote/uimremotefake": "internal/card/uimremote internal/card internal/model",
+	"internal/mm/mmfake":                    "internal/mm internal/model",
+	"internal/mm/mmrig":                     "internal/mm internal/model", // runs the real ModemManager in tests
+	"internal/at/atfake":                    "internal/at internal/model",
+	"internal/gpio/gpiofake":                "internal/gpio internal/model",
+	"internal/netifd/netifdfake":            "internal/netifd internal/model internal/ubus",
 
 	"internal/app": "internal/supervise internal/api internal/engine internal/config internal/relay internal/cell internal/model internal/ubus " +
 		"internal/journal internal/health internal/rspro internal/rspro/client internal/card internal/card/vpcd internal/card/cardem internal/card/uimremote internal/card/cache internal/mm internal/at internal/gpio internal/netifd internal/inventory",

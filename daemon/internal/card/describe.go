@@ -87,13 +87,12 @@ func shortID(ins, p1, p2 byte) byte {
 
 // appOf knows applications by RID and application code (ETSI TS 101 220 annex E).
 func appOf(aid []byte) App {
-	s := fmt.Sprintf("%X", aid)
-	switch {
-	case strings.HasPrefix(s, "A0000000871002"):
+	switch s := string(aid); {
+	case strings.HasPrefix(s, "\xA0\x00\x00\x00\x87\x10\x02"):
 		return USIM
-	case strings.HasPrefix(s, "A0000000871004"):
+	case strings.HasPrefix(s, "\xA0\x00\x00\x00\x87\x10\x04"):
 		return ISIM
-	case strings.HasPrefix(s, "A0000005591010"):
+	case strings.HasPrefix(s, "\xA0\x00\x00\x05\x59\x10\x10"):
 		return ECASD
 	}
 	return ""

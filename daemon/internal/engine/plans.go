@@ -72,7 +72,8 @@ func (m *modem) cardPlan(enabled bool) model.CardPlan {
 	return model.CardPlan{
 		Show:        enabled && show && !m.unmapped,
 		ATR:         m.conf.ATR,
-		Hold:        m.assigned != nil,
+		Hold:        m.assigned != nil && m.shownSlot == *m.assigned, // the card of another slot is not held
 		TraceActive: m.tracing,
+		Cache:       m.conf.Cache, StatusInterval: m.conf.StatusInterval,
 	}
 }

@@ -48,6 +48,9 @@ type Modem struct {
 	FrontDevice string
 	NoFront     string
 	ATR         []byte // overrides the bank's when not empty
+	// Cache and StatusInterval go to the card plan as they are.
+	Cache          string
+	StatusInterval time.Duration
 	// Session is the configured plan: client slot, servers, direct bank.
 	Session model.SessionPlan
 	// Banks are the configured banks, by id, for `map` without an address.

@@ -55,4 +55,10 @@ type CardPlan struct {
 	Hold        bool          // keep the card shown while the bank is away
 	Limit       time.Duration // longest wait for the bank per command; 0: the front's own
 	TraceActive bool          // record APDUs
+	// Cache is how much of the card is kept on this side: "off" (or empty),
+	// "safe" or "full" (docs/CACHE.md). StatusInterval is the time between two
+	// STATUS commands that go to the card; those in between are answered here
+	// unless the cache is off. 0: all go.
+	Cache          string
+	StatusInterval time.Duration
 }

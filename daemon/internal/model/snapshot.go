@@ -181,6 +181,7 @@ type TPDU struct {
 	Sent     int64   `json:"sent"`
 	Received int64   `json:"received"`
 	Errors   int64   `json:"errors"`
+	Cached   int64   `json:"cached"` // commands answered on this side, from what the card said before
 	RTTp50   float64 `json:"rtt_p50_ms"`
 	RTTp99   float64 `json:"rtt_p99_ms"`
 }

@@ -22,7 +22,7 @@ func (s *Session) BankUp(b card.Bank) {
 		s.lose("another bank connection took its place")
 	}
 	now := s.now()
-	s.bank, s.phase, s.atr, s.owes = b, phaseSilent, nil, owesNothing
+	s.bank, s.phase, s.atr, s.owes, s.ahead = b, phaseSilent, nil, owesNothing, 0
 	s.setupBy = now + s.setupLimit
 	s.arm(now)
 }
@@ -77,13 +77,22 @@ func (s *Session) Response(b card.Bank, response []byte) {
 		s.arm(now)
 		return
 	}
+	if s.ahead > 0 {
+		s.ahead--
+		s.caughtUp(response)
+		return
+	}
 	to := s.owes
 	s.owes, s.owedBy = owesNothing, 0
 	switch to {
 	case owesCommand:
 		s.answer(response, now)
 	case owesStale:
-		s.stale(response)
+		s.stale(response, now)
+	case owesCatchUp:
+		if s.caughtUp(response); s.sync.bad != "" {
+			s.astray()
+		}
 	case owesIdentify:
 		s.identified(response)
 	case owesReplay:
@@ -103,6 +112,10 @@ func (s *Session) Response(b card.Bank, response []byte) {
 func (s *Session) answer(response []byte, now instant) {
 	p := &s.pend
 	s.stats.answered(time.Duration(now - p.sentAt))
+	if s.sync.bad != "" {
+		s.astray()
+		return
+	}
 	if err := s.front.Answer(p.id, response); err != nil {
 		// ErrStale: the modem has reset the card, and its edge is under way.
 		s.stats.failed()
@@ -113,16 +126,19 @@ func (s *Session) answer(response []byte, now instant) {
 	if s.tracer.on {
 		s.trace(p.tpdu(), response, p.since, "")
 	}
-	s.trail.learn(p.tpdu(), response)
+	s.learn(p.tpdu(), response, now)
 	p.erase()
 }
 
 // stale throws an answer away. If it belongs to a muted command, the card did
 // execute that, which has to be known to replay it.
-func (s *Session) stale(response []byte) {
-	if s.late.n > 0 {
-		s.trail.learn(s.late.tpdu(), response)
-		s.late.erase()
+func (s *Session) stale(response []byte, now instant) {
+	if s.late.n > 0 && s.sync.bad == "" {
+		s.learn(s.late.tpdu(), response, now)
+	}
+	s.late.erase()
+	if s.sync.bad != "" {
+		s.astray()
 	}
 	if s.resetting {
 		s.resetting = false
@@ -159,8 +175,10 @@ func (s *Session) lose(reason string) {
 		s.pend.sent, s.pend.maybe = false, true
 	}
 	s.bank, s.phase, s.owes, s.owedBy, s.setupBy, s.resetting = nil, phaseGone, owesNothing, 0, 0, false
+	s.ahead = 0
 	s.late.erase()
 	s.play.wipe()
+	s.sync.wipe()
 	s.endProbe(errors.New("the bank is gone: " + reason))
 	switch {
 	case !s.shown:
@@ -188,10 +206,8 @@ func (s *Session) pump(now instant) {
 	case phaseReplay:
 		s.send(owesReplay, s.play.command(), now)
 	case phaseOpen:
-		if p := &s.pend; p.active {
-			p.sent, p.sentAt = true, now
-			s.stats.sentOne()
-			s.send(owesCommand, p.tpdu(), now)
+		if s.pend.active && !s.answerCached(now) {
+			s.dispatch(now)
 		} else if s.probing != nil && !s.trail.midway() {
 			s.probing.sentAt = now
 			s.send(owesProbe, s.probing.command(), now)

@@ -164,7 +164,7 @@ func (s *Session) void() {
 	if s.pend.active && s.tracer.on {
 		s.trace(s.pend.tpdu(), nil, s.pend.since, "void: the card was reset or removed")
 	}
-	if s.owes == owesCommand || s.owes == owesReplay {
+	if s.owes == owesCommand || s.owes == owesReplay || s.owes == owesCatchUp {
 		s.owe()
 	}
 	s.pend.erase()
@@ -181,6 +181,8 @@ func (s *Session) forget() {
 	s.trail.forget()
 	s.late.erase()
 	s.play.wipe()
+	s.sync.reset()
+	s.local.reset(s.now())
 	if s.phase == phaseReplay {
 		s.phase, s.setupBy = phaseOpen, 0
 	}
@@ -205,6 +207,9 @@ func (s *Session) giveUp() {
 func (s *Session) leave() {
 	if s.owes == owesCommand {
 		s.late.n = copy(s.late.buf[:], s.pend.tpdu())
+		s.owe()
+	}
+	if s.owes == owesCatchUp {
 		s.owe()
 	}
 	s.pend.erase()

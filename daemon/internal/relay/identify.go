@@ -125,6 +125,7 @@ func (s *Session) recognise(iccid model.ICCID, why string) {
 	if len(s.atr) == 0 && was.identified && was.iccid == iccid {
 		s.card.atr = was.atr // the bank has not said otherwise
 	}
+	s.useCache()
 	if why != "" {
 		s.note("the card's ICCID could not be read: " + why)
 	}

@@ -66,22 +66,26 @@ func (m *modem) any(o *oracle) []byte {
 	if m.opened != 0 && o.rng.IntN(2) == 0 {
 		ch = m.opened
 	}
-	fids := []string{"\x6F\x07", "\x6F\x7E", "\x6F\x38", "\x3F\x00", "\x7F\xFF", "\x2F\xE2", "\x6F\x40", "\x6F\x3C", "\x7F\x10", "\x6F\xFF"}
+	fids := []string{"\x6F\x07", "\x6F\x7E", "\x6F\x38", "\x3F\x00", "\x7F\xFF", "\x2F\xE2", "\x6F\x40", "\x6F\x3C", "\x6F\x7B", "\x7F\x10", "\x6F\xFF"}
 	if m.records {
 		m.records = false
 		return []byte{0, 0xB2, 0, 2, 30}
 	}
-	switch o.rng.IntN(15) {
+	switch o.rng.IntN(17) {
 	case 0, 1, 2, 3:
 		fid := fids[o.rng.IntN(len(fids))]
 		m.records = fid == "\x6F\x40" && ch == 0
-		return append([]byte{ch, 0xA4, 0, []byte{0x04, 0x0C}[o.rng.IntN(2)], 2}, fid...)
+		p2 := []byte{0x04, 0x0C}[o.rng.IntN(2)]
+		if fid == "\x3F\x00" || fid == "\x7F\xFF" || fid == "\x2F\xE2" {
+			p2 = 0x04 // with 0C the relay itself selects these, and the test could not tell
+		}
+		return append([]byte{ch, 0xA4, 0, p2, 2}, fid...)
 	case 4:
 		return append([]byte{ch, 0xA4, 0x04, 0x0C, 7}, 0xA0, 0, 0, 0, 0x87, 0x10, 0x02)
 	case 5, 6:
 		return []byte{ch, 0xB0, 0, 0, 9}
 	case 7:
-		return []byte{ch, 0xB0, 0x80 | []byte{0x07, 0x0B, 0x04, 0x03}[o.rng.IntN(4)], 0, 4}
+		return []byte{ch, 0xB0, 0x80 | []byte{0x07, 0x0B, 0x04, 0x03, 0x0D}[o.rng.IntN(5)], 0, 4}
 	case 8:
 		return []byte{ch, 0xB2, 1, []byte{0x04, 0x04, 0x02}[o.rng.IntN(3)], 30}
 	case 9, 10:
@@ -93,6 +97,10 @@ func (m *modem) any(o *oracle) []byte {
 			return []byte{0, 0x70, 0, 0, 1}
 		}
 		return []byte{0, 0x70, 0x80, m.opened, 0}
+	case 15: // FPLMN by its short identifier: the full cache keeps it
+		return append([]byte{ch, 0xD6, 0x8D, 0, 3}, byte(m.tag>>16), byte(m.tag>>8), byte(m.tag))
+	case 16: // the current file, whatever it is
+		return append([]byte{ch, 0xD6, 0, 0, 3}, byte(m.tag>>16), byte(m.tag>>8), byte(m.tag))
 	case 13:
 		var rand [16]byte
 		rand[0], rand[1], rand[2] = byte(m.tag>>16), byte(m.tag>>8), byte(m.tag)

@@ -138,6 +138,7 @@ func (s *Session) probed(response []byte, now instant) {
 	if s.tracer.on {
 		s.traceOwn(card.Place{}, p.command(), response, p.sentAt)
 	}
+	s.overheard(response)
 	_, sw1, sw2 := split(response)
 	s.probing = nil
 	p.done <- probeResult{ms: float64(now-p.sentAt) / float64(time.Millisecond), sw: uint16(sw1)<<8 | uint16(sw2)}

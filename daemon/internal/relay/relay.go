@@ -48,6 +48,10 @@ type Config struct {
 	Events func(model.Event)
 	Owed   time.Duration // 0: DefaultOwed
 	Setup  time.Duration // 0: DefaultSetup
+	// Check has every command go to the card, and compares its answer with the
+	// one that would have been given in its place. A difference is told, and ends
+	// the use of the cache for this card. For tests.
+	Check bool
 }
 
 // instant is monotonic time in nanoseconds since the session was made. 0 is never.
@@ -64,8 +68,9 @@ const (
 	phaseOpen                  // commands pass
 )
 
-// owed is what the bank's next answer belongs to. RSPRO answers carry no id, so
-// at most one command is ever unanswered on a connection.
+// owed is what the bank's next answer belongs to, but for the answers to steps that
+// went ahead of it (sync.go). RSPRO answers carry no id, so at most one flight is ever
+// unanswered on a connection: the steps that restore a selection, and one command.
 type owed uint8
 
 const (
@@ -75,6 +80,7 @@ const (
 	owesIdentify      // one of the relay's own, in phaseIdentify
 	owesReplay        // one of the relay's own, in phaseReplay
 	owesProbe         // Probe's STATUS
+	owesCatchUp       // the last step before the pending command, which waits for it
 )
 
 // command is a TPDU kept over time, and what became of it.
@@ -138,6 +144,7 @@ type Session struct {
 	phase      phase
 	atr        []byte // of this connection; may be longer than what the front takes
 	owes       owed
+	ahead      int     // answers to steps that come before the one that owes tells
 	owedBy     instant // owesStale: when to drop the bank
 	setupBy    instant // phaseSilent, or one of our own commands: when to give up
 	resetting  bool    // the modem reset the card while an answer was owed
@@ -149,6 +156,9 @@ type Session struct {
 	trail trail
 	ident identification
 	play  replay
+	local local
+	sync  catchUp
+	check bool
 
 	stats    counters
 	probing  *probe
@@ -169,6 +179,7 @@ var (
 func New(c Config) *Session {
 	s := &Session{
 		modem:      c.Modem,
+		check:      c.Check,
 		events:     c.Events,
 		owedLimit:  instant(c.Owed),
 		setupLimit: instant(c.Setup),
@@ -196,7 +207,11 @@ func (s *Session) SetPlan(p model.CardPlan) {
 		s.tracer.set(p.TraceActive)
 	}
 	p.ATR = append([]byte(nil), p.ATR...)
+	recache := p.Cache != s.plan.Cache
 	s.plan = p
+	if recache {
+		s.setModes()
+	}
 	now := s.now()
 	if !p.Hold && s.phase == phaseGone && s.shown {
 		s.card = known{}
@@ -218,6 +233,7 @@ func (s *Session) Close() {
 		s.void()
 		s.forget()
 		s.endProbe(ErrClosed)
+		s.local.wipe()
 		s.closed, s.bank, s.front, s.phase = true, nil, nil, phaseGone
 		s.disarm()
 	}

@@ -1,5 +1,7 @@
 package relay
 
+import "github.com/terminills/remsim-openwrt/daemon/internal/card"
+
 // Instructions that the relay knows by name (ETSI TS 102 221 table 10.5,
 // 3GPP TS 51.011 §9.2, GlobalPlatform 2.3.1).
 const (
@@ -86,8 +88,8 @@ func harmless(tpdu []byte) bool {
 	if len(tpdu) < 5 {
 		return false
 	}
-	where, ok := place(tpdu[0])
-	if !ok || where.secure || where.chained {
+	where, ok := card.ClassOf(tpdu[0])
+	if !ok || where.Secure || where.Chained {
 		return false
 	}
 	for i := range Repeatable {

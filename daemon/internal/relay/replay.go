@@ -92,11 +92,11 @@ func (r *replay) verify(t *trail, v *verified) {
 	r.selections(&v.place, on)
 	tpdu := clone(v.verify.tpdu())
 	if on != v.on {
-		tpdu[0] = classByte(tpdu[0]&0x80, on)
+		tpdu[0] = card.OnChannel(tpdu[0]&0x80, on)
 	}
 	r.add(step{tpdu: tpdu, sw: 0x9000})
 	if at := &t.channels[on].at; v.place.app.head[0]|byte(v.place.n) != 0 && at.app.head[0]|byte(at.n) == 0 {
-		r.add(step{tpdu: []byte{classByte(0, on), insSelect, 0, 0x0C, 2, 0x3F, 0x00}, sw: 0x9000, anySW: true})
+		r.add(step{tpdu: []byte{card.OnChannel(0, on), insSelect, 0, 0x0C, 2, 0x3F, 0x00}, sw: 0x9000, anySW: true})
 	}
 }
 

@@ -1,6 +1,10 @@
 package relay
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/card"
+)
 
 const (
 	maxSelections = 8
@@ -18,7 +22,7 @@ type selection struct {
 
 // tpdu writes the command for a channel.
 func (s *selection) tpdu(b []byte, ch uint8) []byte {
-	cla := classByte(0x00, ch)
+	cla := card.OnChannel(0x00, ch)
 	if s.gsm {
 		cla = 0xA0
 	}
@@ -122,8 +126,10 @@ func namesFile(ins, p1, p2 byte) bool {
 	switch ins {
 	case insReadBinary, insUpdateBinary, insIncrease:
 		return p1&0x80 != 0
+	case insReadRecord, insUpdateRecord, insSearchRecord:
+		return p2>>3 != 0
 	}
-	return p2>>3 != 0
+	return false
 }
 
 // namedFile keeps a way to select the file again that a command has named by its short

@@ -103,6 +103,8 @@ func (s *Session) replace(reason string) {
 
 // opened: commands pass from here on.
 func (s *Session) opened(reason string) {
+	s.resumed()
+	s.sync.reset()
 	s.play.wipe()
 	s.phase, s.setupBy = phaseOpen, 0
 	s.report(reason)

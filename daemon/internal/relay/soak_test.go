@@ -43,20 +43,22 @@ func TestAnyOrderOfEvents(t *testing.T) {
 	t.Logf("%+v", total)
 	for name, n := range map[string]int{
 		"answers": total.answers, "mutes": total.mutes, "resets": total.resets, "losses": total.losses,
-		"replays": total.replays, "repeats": total.repeats, "held": total.held, "visible": total.visible, "stale": total.stale,
+		"replays": total.replays, "repeats": total.repeats, "held": total.held, "cached": total.cached, "ahead": total.ahead, "visible": total.visible, "stale": total.stale,
 	} {
 		require.NotZero(t, n, "no %s: the events do not reach that any more", name)
 	}
 }
 
 type tally struct {
-	commands, answers, held, mutes, resets, visible, losses, replays, repeats, stale int
+	commands, answers, held, cached, ahead, mutes, resets, visible, losses, replays, repeats, stale int
 }
 
 func (a *tally) add(b tally) {
 	a.commands += b.commands
 	a.answers += b.answers
 	a.held += b.held
+	a.cached += b.cached
+	a.ahead += b.ahead
 	a.mutes += b.mutes
 	a.resets += b.resets
 	a.visible += b.visible
@@ -93,7 +95,8 @@ type oracle struct {
 	late      []byte // the muted command whose answer the bank still owes
 	answering bool   // an answer of the bank's is being delivered
 	fetched   bool   // the card has given a proactive command away
-	ambiguous bool   // a command without an answer may have changed the card's files
+	plan      model.CardPlan
+	ambiguous bool // a command without an answer may have changed the card's files
 	executed  map[string]int
 	log       []string
 	tally     tally
@@ -110,8 +113,10 @@ func newOracle(t *testing.T, seed uint64) *oracle {
 		say: o.say, limits: card.Limits{Answer: 5 * time.Second, MaxATR: 33, Removes: seed%3 != 0},
 		answer: o.answered, muted: o.muted, removed: o.removed,
 	}
-	o.session = relay.New(relay.Config{Modem: "primary", Events: o.happened})
-	o.session.SetPlan(model.CardPlan{Show: true, Hold: true, TraceActive: seed%5 == 0})
+	o.session = relay.New(relay.Config{Modem: "primary", Events: o.happened, Check: seed%8 == 7})
+	o.plan = model.CardPlan{Show: true, Hold: true, TraceActive: seed%5 == 0, StatusInterval: time.Duration(seed%3) * 20 * time.Second,
+		Cache: []string{"off", "safe", "full", "full"}[seed/2%4]}
+	o.session.SetPlan(o.plan)
 	o.session.FrontUp(o.front)
 	return o
 }
@@ -157,7 +162,13 @@ func (o *oracle) answered(_ uint64, response []byte) {
 	defer func() { o.sent = false }()
 	want := o.twin.Transmit(cmd)
 	o.fetched = o.fetched && cmd[1] != 0x12
-	if !o.answering {
+	if o.plan.Cache != "off" && !o.sent && o.bank != nil { // answered in the card's place
+		o.tally.cached++
+		require.Contains(o.t, []byte{0xA4, 0xB0, 0xB2, 0xC0, 0xF2}, cmd[1], o.story())
+		if n := len(want); want[n-2] == 0x91 { // which the modem will hear with the next real answer
+			want = append(want[:n-2:n-2], 0x90, 0x00)
+		}
+	} else if !o.answering {
 		o.tally.held++ // only STATUS can be answered without the bank
 		require.Equal(o.t, byte(0xF2), cmd[1], o.story())
 		if n := len(want); want[n-2] == 0x91 { // which the modem will hear when the bank is back
@@ -242,6 +253,9 @@ func (o *oracle) connect() {
 	o.queue, o.answers, o.dropped = nil, nil, false
 	b := &fakeBank{say: o.say}
 	b.sent = func(tpdu []byte) {
+		if len(o.queue) > 0 && o.queue[len(o.queue)-1].tpdu != nil {
+			o.tally.ahead++ // in one flight with the one before
+		}
 		o.queue = append(o.queue, item{tpdu: tpdu})
 		defer o.fence()
 		o.sent = o.sent || o.modem.current != nil && bytes.Equal(tpdu, o.modem.current)
@@ -339,9 +353,11 @@ func once(tpdu []byte) bool { return tpdu[1] == 0xD6 || tpdu[1] == 0x88 }
 // that got no answer may or may not have changed them.
 func (o *oracle) synchronise() {
 	o.ambiguous = false
-	data, err := o.card.Binary(cardfake.USIM, 0x6F7E)
-	require.NoError(o.t, err)
-	require.NoError(o.t, o.twin.SetBinary(data, cardfake.USIM, 0x6F7E))
+	for _, fid := range []uint16{0x6F7E, 0x6F7B} {
+		data, err := o.card.Binary(cardfake.USIM, fid)
+		require.NoError(o.t, err)
+		require.NoError(o.t, o.twin.SetBinary(data, cardfake.USIM, fid))
+	}
 	o.twin.SetSQN(o.card.SQN())
 	if o.modem.fresh == 1 {
 		o.popToolkit()
@@ -457,10 +473,13 @@ func (o *oracle) unplug() {
 func (o *oracle) replan() {
 	o.hold = !o.hold
 	o.say("plan hold=%v", o.hold)
-	o.session.SetPlan(model.CardPlan{Show: true, Hold: o.hold})
+	o.plan.Hold = o.hold
+	o.session.SetPlan(o.plan)
 	if o.rng.IntN(4) == 0 {
-		o.session.SetPlan(model.CardPlan{Hold: o.hold})
-		o.session.SetPlan(model.CardPlan{Show: true, Hold: o.hold})
+		away := o.plan
+		away.Show = false
+		o.session.SetPlan(away)
+		o.session.SetPlan(o.plan)
 	}
 }
 

@@ -16,6 +16,7 @@ const statsInterval = instant(time.Second)
 // counters count what passed, for model.TPDUStats.
 type counters struct {
 	sent, received, errors int64
+	cached, checked        int64
 
 	rtt  [window]uint32 // microseconds
 	next int            // where the next one goes
@@ -27,6 +28,12 @@ type counters struct {
 
 func (c *counters) sentOne() {
 	c.sent++
+	c.dirty = true
+}
+
+// cachedOne: a command was answered in the card's place.
+func (c *counters) cachedOne() {
+	c.cached++
 	c.dirty = true
 }
 
@@ -45,7 +52,7 @@ func (c *counters) failed() {
 
 // snapshot computes the figures, in milliseconds, by the nearest rank.
 func (c *counters) snapshot() model.TPDU {
-	t := model.TPDU{Sent: c.sent, Received: c.received, Errors: c.errors}
+	t := model.TPDU{Sent: c.sent, Received: c.received, Errors: c.errors, Cached: c.cached}
 	if c.n == 0 {
 		return t
 	}

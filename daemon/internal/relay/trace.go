@@ -102,11 +102,11 @@ func (s *Session) traceAt(at card.Place, tpdu, response []byte, since instant, r
 
 // standing tells the trace where the channel of a command stands before it.
 func (t *trail) standing(tpdu []byte) card.Place {
-	where, ok := place(tpdu[0])
+	where, ok := card.ClassOf(tpdu[0])
 	if !ok {
 		return card.Place{}
 	}
-	c := &t.channels[where.channel]
+	c := &t.channels[where.Channel]
 	p := card.Place{}
 	if c.at.unknown != "" || c.bad != "" || t.blocked != "" {
 		return p // a wrong name would show what has to be hidden
@@ -121,7 +121,7 @@ func (t *trail) standing(tpdu []byte) card.Place {
 			p.SelectShort(sel.head[0], sel.head[1], sel.head[2])
 		}
 	}
-	if t.held != 0 && t.heldOn == where.channel {
+	if t.held != 0 && t.heldOn == where.Channel {
 		p.Fetches = t.held
 	}
 	return p

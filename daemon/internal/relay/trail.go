@@ -51,36 +51,6 @@ type verified struct {
 	verify command
 }
 
-// class is what a CLA byte says.
-type class struct {
-	channel uint8
-	gsm     bool // A0: TS 51.011
-	secure  bool // secure messaging
-	chained bool // more of the command follows
-}
-
-// place reads a CLA byte (TS 102 221 §10.1.1). ok is false for classes
-// that neither this standard nor TS 51.011 knows.
-func place(cla byte) (c class, ok bool) {
-	switch {
-	case cla == 0xA0:
-		return class{gsm: true}, true
-	case cla&0x60 == 0x00: // 0X, 1X, 8X, 9X
-		return class{channel: cla & 0x03, secure: cla&0x0C != 0, chained: cla&0x10 != 0}, true
-	case cla&0x40 == 0x40: // 4X to 7X, CX to FX
-		return class{channel: cla&0x0F + 4, secure: cla&0x20 != 0, chained: cla&0x10 != 0}, cla != 0xFF
-	}
-	return class{}, false
-}
-
-// classByte is the CLA for a command of class base (00 or 80) on a channel.
-func classByte(base byte, ch uint8) byte {
-	if ch < 4 {
-		return base | ch
-	}
-	return base | 0x40 | (ch - 4)
-}
-
 // forget wipes everything.
 func (t *trail) forget() { *t = trail{} }
 
@@ -94,13 +64,13 @@ func (t *trail) learn(tpdu, response []byte) {
 		return
 	}
 	data, sw1, sw2 := split(response)
-	where, known := place(tpdu[0])
-	ok := sw1 == 0x90 || sw1 == 0x91 || sw1 == 0x92 || sw1 == 0x61 || sw1 == 0x9F || sw1 == 0x62 || sw1 == 0x63
-	t.hold(tpdu[1], where.channel, sw1)
-	t.open = where.chained
+	where, known := card.ClassOf(tpdu[0])
+	ok := taken(sw1)
+	t.hold(tpdu[1], where.Channel, sw1)
+	t.open = where.Chained
 	t.proactive(tpdu[1], sw1, sw2)
 	switch {
-	case !known || where.secure || where.chained:
+	case !known || where.Secure || where.Chained:
 		if ok {
 			t.block(where, "a command of a class that the relay cannot repeat (CLA %02X)", tpdu[0])
 		}
@@ -112,17 +82,17 @@ func (t *trail) learn(tpdu, response []byte) {
 }
 
 // effect learns what a command of a known class did to the card's volatile state.
-func (t *trail) effect(where class, tpdu, data []byte, sw uint16, ok bool) {
-	c := &t.channels[where.channel]
+func (t *trail) effect(where card.Class, tpdu, data []byte, sw uint16, ok bool) {
+	c := &t.channels[where.Channel]
 	switch tpdu[1] {
 	case insSelect:
 		if ok {
-			c.selected(where.gsm, tpdu, sw)
+			c.selected(where.GSM, tpdu, sw)
 		}
 	case insStatus:
 		t.keepStatus(tpdu, data, sw)
 	case insReadBinary, insReadRecord, insUpdateBinary, insUpdateRecord, insSearchRecord, insIncrease:
-		c.accessed(where.gsm, tpdu, sw, ok)
+		c.accessed(where.GSM, tpdu, sw, ok)
 	case insTerminalProfile:
 		keep(&t.profile, tpdu, ok)
 	case insTerminalCapability:
@@ -146,8 +116,8 @@ func (t *trail) effect(where class, tpdu, data []byte, sw uint16, ok bool) {
 }
 
 // block remembers why a channel cannot be brought back.
-func (t *trail) block(where class, format string, args ...any) {
-	if c := &t.channels[where.channel]; c.bad == "" {
+func (t *trail) block(where card.Class, format string, args ...any) {
+	if c := &t.channels[where.Channel]; c.bad == "" {
 		c.bad = fmt.Sprintf(format, args...)
 	}
 }
@@ -192,7 +162,7 @@ func (t *trail) proactive(ins, sw1, sw2 byte) {
 }
 
 // pin learns from VERIFY. Without a body it only asks for the tries left.
-func (t *trail) pin(where class, tpdu []byte, sw uint16) {
+func (t *trail) pin(where card.Class, tpdu []byte, sw uint16) {
 	if len(tpdu) == card.MinTPDU {
 		return
 	}
@@ -200,12 +170,12 @@ func (t *trail) pin(where class, tpdu []byte, sw uint16) {
 		t.unverify(tpdu[3])
 		return
 	}
-	v := t.entry(where.channel, tpdu[3])
+	v := t.entry(where.Channel, tpdu[3])
 	if v == nil {
 		t.blocked = "more PINs were verified than the relay keeps"
 		return
 	}
-	v.on, v.key, v.place = where.channel, tpdu[3], t.channels[where.channel].at
+	v.on, v.key, v.place = where.Channel, tpdu[3], t.channels[where.Channel].at
 	v.verify.erase()
 	v.verify.n = copy(v.verify.buf[:], tpdu)
 }
@@ -238,7 +208,7 @@ func (t *trail) unverify(key byte) {
 }
 
 // manage learns from MANAGE CHANNEL (TS 102 221 §11.1.17).
-func (t *trail) manage(where class, tpdu, data []byte) {
+func (t *trail) manage(where card.Class, tpdu, data []byte) {
 	switch {
 	case tpdu[2] == 0x80: // close
 		if n := tpdu[3]; n > 0 && n < maxChannels {
@@ -254,8 +224,8 @@ func (t *trail) manage(where class, tpdu, data []byte) {
 			return
 		}
 		t.channels[n] = channel{open: true}
-		if where.channel != 0 { // it starts where its opener stands
-			t.channels[n].at = t.channels[where.channel].at
+		if where.Channel != 0 { // it starts where its opener stands
+			t.channels[n].at = t.channels[where.Channel].at
 		}
 	default:
 		t.blocked = "MANAGE CHANNEL in a form that the relay does not know"
