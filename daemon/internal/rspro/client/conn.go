@@ -336,13 +336,17 @@ func (c *conn) flush() error {
 	return nil
 }
 
-// shut ends the connection: nothing more is written, the peer's side is told,
-// and the connection is closed with FIN where that still can be done. A bank
-// that sees no FIN keeps the card for ever.
-func (c *conn) shut(err error) {
+// close has nothing more written.
+func (c *conn) close() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.closed = true
-	c.mu.Unlock()
+}
+
+// shut ends the connection after close: the peer's side is told, and the
+// connection is closed with FIN where that still can be done. A bank that sees no
+// FIN keeps the card for ever.
+func (c *conn) shut(err error) {
 	c.peer.down(err)
 	defer c.nc.Close()
 	if f := asFault(err); f.code == model.PeerClosed || f.code == model.PeerWriteTimeout {

@@ -194,6 +194,7 @@ func (l *link) connection(parent context.Context, at *retry, ep *model.Endpoint)
 	err = c.serve(ctx)
 	// Told before the peer's side learns of it, and before the wait for a FIN: who
 	// hears that the card is lost can say why.
+	c.close()
 	l.ended(parent, at.target, ep, err)
 	c.shut(err)
 	if c.accepted.IsZero() {

@@ -265,6 +265,8 @@ func TestBackOffEndsWhenTheServerSaysTheBankAgain(t *testing.T) {
 	w := newWorld(t)
 	w.bank.Remove(0)
 	require.NoError(t, w.server.AddMap(slot0, client1))
+	// A client may be sent to a bank that has not read of its map yet.
+	w.awaitTrace("createMappingRes ok")
 	w.run(w.byServer(), func(c *client.Config) { c.Jitter = func() float64 { return 1e6 } }) // for days
 	w.fails(model.PeerBankd, model.PeerNoCard)
 	w.bank.Insert(0, &softCard{atr: atr0})
