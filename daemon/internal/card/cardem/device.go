@@ -100,7 +100,7 @@ func parseAddress(device string) (address, error) {
 		a.value, a.iface = rest[:at], int(n)
 	}
 	if a.value == "" {
-		return address{}, fmt.Errorf("cardem device %q: nothing after %s:", device, by)
+		return address{}, fmt.Errorf("cardem device %q: nothing stands after %q", device, by+":")
 	}
 	return a, nil
 }
@@ -130,9 +130,9 @@ func (a address) pick(all []Found) (Found, error) {
 	case len(hits) == 1:
 		return hits[0], nil
 	case len(hits) > 1:
-		return Found{}, fmt.Errorf("%d card emulators fit; set one of: %s", len(hits), list(hits))
+		return Found{}, fmt.Errorf("%d card emulators fit: %s", len(hits), list(hits))
 	case len(all) > 0:
-		return Found{}, fmt.Errorf("%w there; these are: %s", errNoDevice, list(all))
+		return Found{}, fmt.Errorf("%w where the configuration says; there are %s", errNoDevice, list(all))
 	}
 	return Found{}, errNoDevice
 }

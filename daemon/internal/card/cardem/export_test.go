@@ -7,3 +7,6 @@ import "time"
 func (f *Front) Hurry(removal, settle, body time.Duration) {
 	f.removal, f.settle, f.body = removal, settle, body
 }
+
+// Node is the device file below /dev.
+func (f Found) Node() string { return f.node }

@@ -34,9 +34,6 @@ func (r *rig) front(t testing.TB) *cardem.Front {
 	return f
 }
 
-// board makes rigs of one kind of board.
-type board func(name string) *rig
-
 // behaviours hold whether the device is behind the fake's link or behind usbfs.
 var behaviours = []struct {
 	name  string

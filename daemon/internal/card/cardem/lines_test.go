@@ -22,6 +22,7 @@ var (
 func dropsStale(t *testing.T, r *rig) {
 	d := serve(t, r.front(t))
 	powerOn(t, r)
+	d.waitLines(t, on)
 	d.keep(true)
 	done := sendLater(t, r, "00B0820000")
 	h := d.nextHeld(t)
@@ -168,9 +169,8 @@ func adopts(t *testing.T, r *rig) {
 	first := serve(t, r.front(t))
 	powerOn(t, r)
 	first.stop(t)
-	require.NoError(t, r.Wait(within(t), func(x *cardemfake.Device) bool { return !x.Open() }))
 	done := sendLater(t, r, selectMF)
-	require.NoError(t, r.Wait(within(t), func(x *cardemfake.Device) bool { return x.Waiting() }))
+	require.NoError(t, r.Wait(within(t), (*cardemfake.Device).Waiting))
 	second := newDesk(r.front(t))
 	second.run(t)
 	defer second.stop(t)

@@ -217,13 +217,6 @@ func (d *Device) Pulses() []time.Duration {
 	return slices.Clone(d.pulses)
 }
 
-// Open tells whether a host has the device.
-func (d *Device) Open() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.host != nil
-}
-
 // Waiting tells whether the modem waits for the host.
 func (d *Device) Waiting() bool {
 	d.mu.Lock()
