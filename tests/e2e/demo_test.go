@@ -18,15 +18,34 @@ func demo(t *testing.T, args ...string) *rig.Process {
 	return rig.Start(t, rig.Options{}, filepath.Join(rig.Programs(t, rig.Checked), "remsim-demo"), args...)
 }
 
-func tour(t *testing.T) string { return filepath.Join(rig.Root(), "tests", "worlds", "tour.txt") }
-
 func TestDemoOnce(t *testing.T) {
 	t.Parallel()
-	p := demo(t, "--once", "--world", tour(t))
+	for world, want := range map[string][]string{ // the story of each issue, line by line
+		"tour.txt": {
+			"connected to server ", "assigned to client 7 slot 1 (by server)", "connected to bank ", "power on, ATR 3B9F96801FC7", "ICCID " + iccid,
+			"AUTHENTICATE: the card's RES is what the home network expects", "the bank is lost, the card is held", "the bank is back with the same card",
+		},
+		"two-modems.txt": {
+			"primary: SIM line: ok in ", "primary: modem with the card: ok in ", "primary: the modem uses the remote card after ", "iot: the modem sees no card",
+			"the card was unlocked with the PIN of interface wwan1", "ModemManager is not running", "iot: the modem is there: Meter-LTE",
+			"soft reset: the modem is back after ", "reset by ModemManager: the modem is back after ", "reset line: the modem is back after ", "the modem uses the local card after ",
+		},
+	} {
+		t.Run(world, func(t *testing.T) {
+			t.Parallel()
+			toldOnce(t, filepath.Join(rig.Root(), "tests", "worlds", world), want)
+		})
+	}
+}
+
+// toldOnce plays a world to its end, which tells everything that the world says and
+// what is wanted besides.
+func toldOnce(t *testing.T, file string, want []string) {
+	p := demo(t, "--once", "--world", file)
 	require.Zero(t, p.Wait(), "%s%s", p.Stdout, p.Stderr)
 	require.Empty(t, p.Stderr.String())
 	told := p.Stdout.String()
-	world, err := os.ReadFile(tour(t))
+	world, err := os.ReadFile(file)
 	require.NoError(t, err)
 	said := 0
 	for line := range strings.Lines(string(world)) {
@@ -36,11 +55,7 @@ func TestDemoOnce(t *testing.T) {
 		}
 	}
 	require.NotZero(t, said)
-	for _, words := range []string{ // the story of the issue, line by line
-		"connected to server ", "assigned to client 7 slot 1 (by server)", "connected to bank ", "power on, ATR 3B9F96801FC7", "ICCID " + iccid,
-		"AUTHENTICATE: the card's RES is what the home network expects", "the bank is lost, the card is held", "the bank is back with the same card",
-		"steps, all as they should be.",
-	} {
+	for _, words := range append(want, "steps, all as they should be.") {
 		require.Contains(t, told, words)
 	}
 }
@@ -55,7 +70,7 @@ func TestDemoThatGoesWrongNamesTheLine(t *testing.T) {
 		{"modem without a card", head + "modem read-iccid 8988211000000000011\n", "line 6: modem read-iccid 8988211000000000011: "},
 		{"wrong card", head + "do assign client 7 slot 1 bank 1 slot 1\nmodem power-on\nmodem read-iccid 123\n", "line 8: modem read-iccid 123: the card is 8988211000000000011, expected 123"},
 		{"no such bank", head + "do bank stop 9\n", "line 6: do bank stop 9: there is no bank 9"},
-		{"no such verb", head + "dance\n", `line 6: "dance" is not one of say, do, see, modem`},
+		{"no such verb", head + "dance\n", `line 6: "dance" is not one of say, do, see, modem, run`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

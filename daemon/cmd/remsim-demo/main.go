@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/app"
 )
@@ -108,7 +109,7 @@ func tour(ctx context.Context, w *world, o options, out io.Writer) error {
 
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- app.Run(ctx, daemonOptions(w, p), app.RealDrivers()) }()
+	go func() { ended <- app.Run(ctx, daemonOptions(w, p), p.drivers()) }()
 	played := make(chan error, 1)
 	go func() { played <- s.play(ctx, w) }()
 
@@ -138,10 +139,16 @@ func tour(ctx context.Context, w *world, o options, out io.Writer) error {
 	return err
 }
 
+// missing is how long a modem, or ModemManager, may be away in a world before
+// that means anything. The router's 30 s would make a long story.
+const missing = 4 * time.Second
+
 // daemonOptions run the daemon inside a world's folder.
 func daemonOptions(w *world, p *peers) app.Options {
 	return app.Options{
 		Version: version, ConfigDir: p.configDir(), StateDir: filepath.Join(p.dir, "state"), RunDir: filepath.Join(p.dir, "run"),
 		Ubus: p.socket(), Hostname: w.router, Logger: slog.New(slog.DiscardHandler),
+		// Nothing of the machine that plays the world.
+		Sysinfo: p.dir, Sysfs: filepath.Join(p.dir, "sys"), ProbeTime: missing,
 	}
 }

@@ -29,7 +29,7 @@ func (m *player) do(ctx context.Context, verb string, args []string, profiles ma
 	case "power-on":
 		return m.powerOn(ctx)
 	case "read-iccid":
-		return m.readICCID(ctx, args)
+		return m.checkICCID(ctx, args)
 	case "authenticate":
 		profile, ok := profiles[m.iccid]
 		if !ok {
@@ -94,10 +94,22 @@ func (m *player) selectFile(ctx context.Context, fid ...byte) error {
 	return err
 }
 
-func (m *player) readICCID(ctx context.Context, args []string) (string, error) {
+func (m *player) checkICCID(ctx context.Context, args []string) (string, error) {
 	if len(args) != 1 {
 		return "", errors.New("read-iccid wants the number that must come out")
 	}
+	digits, err := m.readICCID(ctx)
+	if err == nil && digits != args[0] {
+		err = fmt.Errorf("the card is %s, expected %s", digits, args[0])
+	}
+	if err != nil {
+		return "", err
+	}
+	m.iccid = digits
+	return "ICCID " + digits, nil
+}
+
+func (m *player) readICCID(ctx context.Context) (string, error) {
 	if err := m.selectFile(ctx, 0x3F, 0x00); err != nil {
 		return "", err
 	}
@@ -116,11 +128,7 @@ func (m *player) readICCID(ctx context.Context, args []string) (string, error) {
 			}
 		}
 	}
-	if string(digits) != args[0] {
-		return "", fmt.Errorf("the card is %s, expected %s", digits, args[0])
-	}
-	m.iccid = string(digits)
-	return "ICCID " + m.iccid, nil
+	return string(digits), nil
 }
 
 // authenticate runs 3GPP AUTHENTICATE with a challenge of the home network, and

@@ -5,7 +5,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/cardfake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/vpcd/vpcdfake"
@@ -24,13 +26,18 @@ type peers struct {
 	banks   map[int]*rsprofake.Bank
 	cards   map[[2]int]*cardfake.Card
 	profile map[string]cardfake.Profile // by ICCID
-	readers map[string]*vpcdfake.Reader // by modem
+	readers map[string]*vpcdfake.Reader // by modem; only those with an RSPRO client
+	modems  []modemSpec
+
+	hardware *hardware // nil: there is none
+
+	mu sync.Mutex // guards profile: the boards read cards while others are plugged in
 }
 
 // startPeers makes a world's peers in dir.
 func startPeers(w *world, dir string) (p *peers, err error) {
 	p = &peers{
-		dir: dir, banks: make(map[int]*rsprofake.Bank), cards: make(map[[2]int]*cardfake.Card),
+		dir: dir, modems: w.modems, banks: make(map[int]*rsprofake.Bank), cards: make(map[[2]int]*cardfake.Card),
 		profile: make(map[string]cardfake.Profile), readers: make(map[string]*vpcdfake.Reader),
 	}
 	defer func() {
@@ -60,15 +67,35 @@ func startPeers(w *world, dir string) (p *peers, err error) {
 		}
 	}
 	for _, m := range w.modems {
+		if !m.remote {
+			continue
+		}
 		if p.readers[m.name], err = vpcdfake.Listen("127.0.0.1:0"); err != nil {
 			return p, err
 		}
 	}
-	return p, nil
+	if len(w.boards) > 0 {
+		err = p.startHardware(w)
+	}
+	return p, err
+}
+
+// has tells whether the world has a modem of that name.
+func (p *peers) has(modem string) bool {
+	return slices.ContainsFunc(p.modems, func(m modemSpec) bool { return m.name == modem })
+}
+
+// profileOf is what a card of a bank holds.
+func (p *peers) profileOf(iccid string) (cardfake.Profile, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	profile, ok := p.profile[iccid]
+	return profile, ok
 }
 
 // close ends every peer that was started.
 func (p *peers) close() {
+	p.hardware.close()
 	for _, r := range p.readers {
 		if r != nil {
 			_ = r.Close()
@@ -100,7 +127,9 @@ func (p *peers) plug(c cardSpec) error {
 	}
 	card := cardfake.New(profile)
 	p.cards[[2]int{c.bank, c.slot}] = card
+	p.mu.Lock()
 	p.profile[c.iccid] = profile
+	p.mu.Unlock()
 	bank.Insert(c.slot, card)
 	return nil
 }
@@ -110,8 +139,7 @@ func (p *peers) configure(w *world) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "config remsim 'main'\n\toption enabled '1'\n\toption device_id '%s'\n\n", w.router)
 	for _, m := range w.modems {
-		fmt.Fprintf(&b, "config modem '%s'\n\toption role 'primary'\n\toption source 'remote'\n\toption front 'vpcd'\n\toption front_device '%s'\n"+
-			"\toption client_id '%d'\n\toption client_slot '%d'\n\n", m.name, p.readers[m.name].Addr(), m.client, m.slot)
+		b.WriteString(p.section(m))
 	}
 	if p.server != nil {
 		fmt.Fprintf(&b, "config server\n\toption host '127.0.0.1'\n\toption port '%d'\n\toption tls '0'\n\n", p.server.Port())
@@ -128,6 +156,19 @@ func (p *peers) configure(w *world) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(p.configDir(), "remsim"), []byte(b.String()), 0o644)
+}
+
+// section is the UCI text of one modem.
+func (p *peers) section(m modemSpec) string {
+	text := fmt.Sprintf("config modem '%s'\n\toption role 'iot'\n\toption source 'local'\n\toption front 'none'\n", m.name)
+	if m.remote {
+		text = fmt.Sprintf("config modem '%s'\n\toption role 'primary'\n\toption source 'remote'\n\toption front 'vpcd'\n\toption front_device '%s'\n"+
+			"\toption client_id '%d'\n\toption client_slot '%d'\n", m.name, p.readers[m.name].Addr(), m.client, m.slot)
+	}
+	if p.hardware != nil && p.hardware.boards[m.name] != nil {
+		text += p.hardware.boards[m.name].options()
+	}
+	return text + "\n"
 }
 
 func (p *peers) configDir() string { return filepath.Join(p.dir, "config") }
@@ -157,8 +198,10 @@ func (p *peers) do(words []string) error {
 		f.expect("slot")
 		slot := f.number()
 		act = func() error { return p.onBank(bank, func(b *rsprofake.Bank) error { b.Remove(slot); return nil }) }
+	case "modemmanager", "signal", "network", "sim", "pincode":
+		act = p.hardwareCommand(words[0], &f)
 	default:
-		return fmt.Errorf("%q is not one of assign, unassign, bank, server, broker, plug, unplug", words[0])
+		return fmt.Errorf("%q is not one of assign, unassign, bank, server, broker, plug, unplug, modemmanager, signal, network, sim, pincode", words[0])
 	}
 	if err := f.end(); err != nil {
 		return err
@@ -246,5 +289,8 @@ func (p *peers) print(w io.Writer) {
 	}
 	for _, b := range p.banks {
 		fmt.Fprintln(w, b)
+	}
+	if h := p.hardware; h != nil {
+		fmt.Fprintln(w, h.mm, h.netifd, h.gpio)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -31,6 +32,7 @@ type stage struct {
 
 	mu   sync.Mutex // guards what follows and out: events come from the bus
 	told int64      // id of the last journal entry that was printed
+	tale []string   // what journal entries said since the last `say`
 }
 
 func newStage(ctx context.Context, out io.Writer, w *world, p *peers) (*stage, error) {
@@ -40,6 +42,9 @@ func newStage(ctx context.Context, out io.Writer, w *world, p *peers) (*stage, e
 	}
 	s := &stage{out: out, peers: p, conn: conn, players: make(map[string]*player), changed: make(chan struct{}, 1)}
 	for _, m := range w.modems {
+		if !m.remote {
+			continue
+		}
 		if s.first == "" {
 			s.first = m.name
 		}
@@ -74,6 +79,7 @@ func (s *stage) event(_ string, t ubus.Table) {
 		s.print("    %-10s %s: %s", e.Kind, e.Subject, e.Text)
 		s.mu.Lock()
 		s.told = e.ID
+		s.tale = append(s.tale, e.Text)
 		s.mu.Unlock()
 	}
 	select {
@@ -96,11 +102,18 @@ func (s *stage) step(ctx context.Context, st step) error {
 	switch st.verb {
 	case "say":
 		s.print("\n* %s", st.text)
+		s.forget()
 		return nil
 	case "do":
 		s.print("  > %s", st.text)
 		return s.peers.do(st.args)
+	case "run":
+		s.print("  $ remsim %s", st.text)
+		return s.run(ctx, st.args)
 	case "modem":
+		if s.first == "" {
+			return errors.New("no modem here takes a remote card")
+		}
 		ctx, cancel := context.WithTimeout(ctx, doTime)
 		defer cancel()
 		text, err := s.players[s.first].do(ctx, st.args[0], st.args[1:], s.peers.profile)
@@ -121,7 +134,7 @@ func (s *stage) see(ctx context.Context, args []string) error {
 		if err != nil && ubus.StatusOf(err) != ubus.StatusNotFound { // not on the bus yet
 			return err
 		}
-		ok, err := seen(snapshot, args)
+		ok, err := s.seen(snapshot, args)
 		if err != nil {
 			return err
 		}
@@ -174,35 +187,4 @@ func (s *stage) status(ctx context.Context) (*model.Snapshot, error) {
 	}
 	snapshot := new(model.Snapshot)
 	return snapshot, t.Decode(snapshot)
-}
-
-// seen tells whether a status shows what the words say.
-func seen(s *model.Snapshot, args []string) (bool, error) {
-	var session model.Session
-	if len(s.Sessions) > 0 {
-		session = s.Sessions[0]
-	}
-	switch what := strings.Join(args[:min(2, len(args))], " "); {
-	case args[0] == "state" && len(args) == 2:
-		return string(s.State) == args[1], nil
-	case what == "server connected":
-		return session.Server.State == model.ConnConnected, nil
-	case what == "bank connected":
-		return session.Bankd.State == model.ConnConnected, nil
-	case what == "card present":
-		return len(s.Modems) > 0 && s.Modems[0].Card.State != model.CardAbsent && s.Modems[0].Card.State != model.CardNone &&
-			s.Modems[0].Card.State != model.CardLost, nil
-	case what == "card lost":
-		return len(s.Modems) > 0 && s.Modems[0].Card.State == model.CardLost, nil
-	case what == "no finding":
-		return s.Sequence > 0 && len(s.Health.Findings) == 0, nil
-	case args[0] == "finding" && len(args) == 2:
-		for _, f := range s.Health.Findings {
-			if strings.HasPrefix(f.Code, args[1]) {
-				return true, nil
-			}
-		}
-		return false, nil
-	}
-	return false, fmt.Errorf("%q cannot be seen; it is one of state X, server connected, bank connected, card present, card lost, finding X, no finding", strings.Join(args, " "))
 }

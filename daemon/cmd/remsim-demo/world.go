@@ -9,13 +9,15 @@ import (
 )
 
 // world is what a world file describes: the peers that exist and the steps that
-// are played. tests/worlds/tour.txt explains the format.
+// are played. tests/worlds/tour.txt explains the format, two-modems.txt what
+// modems with hardware add to it.
 type world struct {
 	router string
 	server bool
 	banks  []bankSpec
 	cards  []cardSpec
 	modems []modemSpec
+	boards []boardSpec
 	steps  []step
 }
 
@@ -26,15 +28,29 @@ type cardSpec struct {
 	iccid, imsi string
 }
 
+// modemSpec is a modem section of the configuration. One without an RSPRO client
+// uses the card in its own slot.
 type modemSpec struct {
 	name         string
+	remote       bool
 	client, slot int
 }
+
+// boardSpec is the hardware behind a modem section: the modem as ModemManager
+// sees it, its netifd interface, and the lines that are wired to it.
+type boardSpec struct {
+	modem, usb, model, imei, network, port string
+	card                                   simSpec
+	simLine, resetLine                     bool
+}
+
+// simSpec is a card in a modem's own slot.
+type simSpec struct{ iccid, imsi, pin string }
 
 // step is one line below `play`.
 type step struct {
 	line int
-	verb string   // say, do, see, modem
+	verb string   // say, do, see, modem, run
 	args []string // the words after it
 	text string   // all after the verb
 }
@@ -76,9 +92,9 @@ func parseWorld(r io.Reader) (*world, error) {
 func parseStep(n int, text string) (step, error) {
 	verb, rest, _ := strings.Cut(text, " ")
 	switch verb {
-	case "say", "do", "see", "modem":
+	case "say", "do", "see", "modem", "run":
 	default:
-		return step{}, lineError(n, "%q is not one of say, do, see, modem", verb)
+		return step{}, lineError(n, "%q is not one of say, do, see, modem, run", verb)
 	}
 	if rest = strings.TrimSpace(rest); rest == "" {
 		return step{}, lineError(n, "nothing follows %q", verb)
@@ -102,14 +118,18 @@ func (w *world) add(words []string) error {
 	case "card":
 		w.cards = append(w.cards, f.card())
 	case "modem":
-		m := modemSpec{name: f.word()}
-		f.expect("client")
-		m.client = f.number()
-		f.expect("slot")
-		m.slot = f.number()
+		m := modemSpec{name: f.word(), remote: len(f.words) > 0}
+		if m.remote {
+			f.expect("client")
+			m.client = f.number()
+			f.expect("slot")
+			m.slot = f.number()
+		}
 		w.modems = append(w.modems, m)
+	case "hardware":
+		w.boards = append(w.boards, f.board())
 	default:
-		return fmt.Errorf("%q is not one of router, server, bank, card, modem, play", words[0])
+		return fmt.Errorf("%q is not one of router, server, bank, card, modem, hardware, play", words[0])
 	}
 	return f.end()
 }
@@ -165,6 +185,44 @@ func (f *fields) card() cardSpec {
 	f.expect("imsi")
 	c.imsi = f.word()
 	return c
+}
+
+// sim takes "iccid DIGITS imsi DIGITS [pin DIGITS]".
+func (f *fields) sim() (s simSpec) {
+	f.expect("iccid")
+	s.iccid = f.word()
+	f.expect("imsi")
+	s.imsi = f.word()
+	if len(f.words) > 0 && f.words[0] == "pin" {
+		f.expect("pin")
+		s.pin = f.word()
+	}
+	return s
+}
+
+// board takes "MODEM usb PATH model NAME imei DIGITS network NAME port NAME" and
+// the card in its slot, then the lines there are: "sim-line", "reset-line".
+func (f *fields) board() boardSpec {
+	b := boardSpec{modem: f.word()}
+	for _, v := range []struct {
+		name string
+		to   *string
+	}{{"usb", &b.usb}, {"model", &b.model}, {"imei", &b.imei}, {"network", &b.network}, {"port", &b.port}} {
+		f.expect(v.name)
+		*v.to = f.word()
+	}
+	b.card = f.sim()
+	for len(f.words) > 0 && f.err == nil {
+		switch w := f.word(); w {
+		case "sim-line":
+			b.simLine = true
+		case "reset-line":
+			b.resetLine = true
+		default:
+			f.fail("%q is not one of sim-line, reset-line", w)
+		}
+	}
+	return b
 }
 
 func (f *fields) end() error {

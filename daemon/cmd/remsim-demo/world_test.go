@@ -25,12 +25,14 @@ func TestWorldsOfTheRepositoryCanBeRead(t *testing.T) {
 
 func TestBadWorldsNameTheLine(t *testing.T) {
 	tests := []struct{ text, want string }{
-		{"bonk 1", `line 1: "bonk" is not one of router, server, bank, card, modem, play`},
+		{"bonk 1", `line 1: "bonk" is not one of router, server, bank, card, modem, hardware, play`},
 		{"\nbank 1 slots 1024", `line 2: "1024" is not a number of 0..1023`},
 		{"bank 1", `line 1: a word is missing at the end`},
 		{"bank 1 slot 4", `line 1: "slot" stands where "slots" is expected`},
 		{"server now", `line 1: "now" is one word too many`},
-		{"play\nwait 3", `line 2: "wait" is not one of say, do, see, modem`},
+		{"hardware primary usb 2-1 model", `line 1: a word is missing at the end`},
+		{"hardware m usb 2-1 model M imei 1 network n port p iccid 1 imsi 2 led", `line 1: "led" is not one of sim-line, reset-line`},
+		{"play\nwait 3", `line 2: "wait" is not one of say, do, see, modem, run`},
 		{"play\nsay", `line 2: nothing follows "say"`},
 	}
 	for _, tt := range tests {
