@@ -71,7 +71,7 @@ func (m *modem) judge(now, started time.Time, grace time.Duration) verdict {
 	switch {
 	case m.unmapped:
 		return verdict{state: model.StateWaiting, reason: fmt.Sprintf("%s: unmapped by command, waiting for a new assignment", name)}
-	case m.cardHeld():
+	case m.cardHeld() && m.assigned != nil:
 		return m.judgeHeld(now, grace)
 	case m.cardWorks() && m.muted != "":
 		return verdict{state: model.StateDegraded, reason: fmt.Sprintf("%s: %s", name, m.muted)}
