@@ -2,8 +2,10 @@ package app
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/config"
@@ -113,11 +115,11 @@ func chooseFront(m config.Modem) (kind, why string) {
 }
 
 // clearText lists the peers of a session that are reached without TLS outside
-// this machine.
+// this machine. A bank whose address only the server says can be anywhere.
 func clearText(p model.SessionPlan) []string {
 	var out []string
 	add := func(what string, e model.Endpoint) {
-		if e.TLS == nil && e.Host != "" && !loopback(e.Host) {
+		if e.TLS == nil && !loopback(e.Host) {
 			out = append(out, fmt.Sprintf("%s %s", what, e.Host))
 		}
 	}
@@ -127,8 +129,15 @@ func clearText(p model.SessionPlan) []string {
 	if p.Bank != nil {
 		add("bank", p.Bank.Endpoint)
 	}
-	for _, b := range p.Corrections {
-		add("bank", b)
+	for _, id := range slices.Sorted(maps.Keys(p.Corrections)) {
+		e := p.Corrections[id]
+		switch {
+		case p.Bank != nil: // nobody announces one
+		case e.Host != "":
+			add("bank", e)
+		case e.TLS == nil:
+			out = append(out, fmt.Sprintf("bank %d, wherever the server says", id))
+		}
 	}
 	return out
 }

@@ -1,0 +1,69 @@
+package uimremote
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Transport is how QMI reaches a modem.
+type Transport string
+
+// The transports, named by the proxy that shares the control port.
+const (
+	QMIProxy  Transport = "qmi-proxy"
+	MBIMProxy Transport = "mbim-proxy"
+)
+
+// transport finds how the control port takes QMI: by its USB driver, or by the kind
+// that the kernel's wwan framework gives it (the same marks that libqmi goes by).
+func (o Options) transport(device string) (Transport, error) {
+	name := device
+	if real, err := filepath.EvalSymlinks(device); err == nil {
+		name = real // the proxies take the real path too
+	}
+	name = filepath.Base(name)
+	for _, class := range []string{"usbmisc", "usb"} {
+		driver, err := os.Readlink(filepath.Join(o.Sysfs, "class", class, name, "device", "driver"))
+		if err != nil {
+			continue
+		}
+		switch driver = filepath.Base(driver); driver {
+		case "qmi_wwan":
+			return QMIProxy, nil
+		case "cdc_mbim":
+			return MBIMProxy, nil
+		default:
+			return "", fmt.Errorf("control port %s has driver %s; QMI needs qmi_wwan or cdc_mbim", device, driver)
+		}
+	}
+	wwan := filepath.Join(o.Sysfs, "class", "wwan", name)
+	if _, err := os.Stat(wwan); err == nil {
+		return wwanTransport(device, name, filepath.Join(wwan, "type"))
+	}
+	if _, err := os.Stat(filepath.Join(o.Sysfs, "class", "rpmsg", name)); err == nil {
+		return QMIProxy, nil // a modem on the same chip
+	}
+	return "", fmt.Errorf("control port %s: %w", device, errNoPort)
+}
+
+// errNoPort: the kernel has no such control port, or not yet.
+var errNoPort = errors.New("the kernel has no such QMI or MBIM port")
+
+// wwanTransport reads the type of a wwan port; kernels before 5.14 have it in the
+// name only.
+func wwanTransport(device, name, file string) (Transport, error) {
+	typ := name
+	if b, err := os.ReadFile(file); err == nil {
+		typ = strings.TrimSpace(string(b))
+	}
+	switch upper := strings.ToUpper(typ); {
+	case strings.Contains(upper, "QMI"):
+		return QMIProxy, nil
+	case strings.Contains(upper, "MBIM"):
+		return MBIMProxy, nil
+	}
+	return "", fmt.Errorf("control port %s is of type %s; QMI needs a QMI or MBIM port", device, typ)
+}
