@@ -15,6 +15,7 @@ import (
 	"github.com/terminills/remsim-openwrt/daemon/internal/api"
 	"github.com/terminills/remsim-openwrt/daemon/internal/at"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card"
+	"github.com/terminills/remsim-openwrt/daemon/internal/card/cardem"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/vpcd"
 	"github.com/terminills/remsim-openwrt/daemon/internal/engine"
 	"github.com/terminills/remsim-openwrt/daemon/internal/gpio"
@@ -62,7 +63,10 @@ func RealDrivers() Drivers {
 		// RSPRO has keep-alives of its own.
 		Dial: (&net.Dialer{KeepAlive: -1}).DialContext,
 		Front: func(kind, device string) (card.Front, error) {
-			if kind == "vpcd" {
+			switch kind {
+			case "cardem":
+				return cardem.New(device)
+			case "vpcd":
 				return vpcd.New(device)
 			}
 			return nil, fmt.Errorf("front %q is not in this version", kind)
