@@ -297,8 +297,13 @@ func TestInsertRefuses(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorIs(t, front.Insert(cardfake.Default().ATR), card.ErrNotReady)
 	require.ErrorIs(t, front.Insert(card.ATR{0x3B}), card.ErrATR)
-	long := append(card.ATR{0x3B, 0xFF, 0x11, 0x22, 0x33, 0x80, 0xF0, 0x11, 0x22, 0x33, 0x00, 0x11, 0x22, 0x33}, make([]byte, 19)...)
-	require.Len(t, long, 33)
+	long := make(card.ATR, 33)
+	copy(long, []byte{0x3B, 0xFF, 1, 2, 3, 0xF0, 1, 2, 3, 0xF1, 1, 2, 3, 0x70})
+	for _, b := range long[1:32] {
+		long[32] ^= b // TCK
+	}
+	require.NoError(t, card.CheckATR(long))
+	require.ErrorContains(t, front.Insert(long), "the ATR has 33 bytes, UIM Remote takes 32")
 	require.ErrorIs(t, front.Answer(1, []byte{0x90, 0x00}), card.ErrStale)
 	require.Error(t, front.Answer(1, []byte{0x90}))
 	require.Equal(t, card.Limits{Answer: 14 * time.Second, MaxATR: 32, Removes: true}, front.Limits())
