@@ -31,6 +31,13 @@ type Kernel struct {
 	Built   bool // false: it came from the cache
 }
 
+// packaged are the modules of Debian's own that are loaded, in this order:
+// configfs for gpio-sim, then USB with a host controller whose devices a test can play.
+var packaged = []string{
+	"fs/configfs/configfs", "drivers/usb/common/usb-common", "drivers/usb/core/usbcore",
+	"drivers/usb/usbip/usbip-core", "drivers/usb/usbip/vhci-hcd",
+}
+
 //go:embed kernel.go
 var recipe []byte
 
@@ -51,10 +58,11 @@ func GetKernel(ctx context.Context, cache string) (Kernel, error) {
 	}
 	sum := sha256.Sum256(append([]byte(version), recipe...))
 	dir := filepath.Join(cache, release+"-"+hex.EncodeToString(sum[:6]))
-	k := Kernel{
-		Release: release, Image: filepath.Join(dir, "vmlinuz"),
-		Modules: []string{filepath.Join(dir, "configfs.ko"), filepath.Join(dir, "gpio-sim.ko")},
+	k := Kernel{Release: release, Image: filepath.Join(dir, "vmlinuz")}
+	for _, m := range packaged {
+		k.Modules = append(k.Modules, filepath.Join(dir, filepath.Base(m)+".ko"))
 	}
+	k.Modules = append(k.Modules, filepath.Join(dir, "gpio-sim.ko"))
 	if _, err := os.Stat(dir); err == nil {
 		return k, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -157,7 +165,11 @@ func (b *builder) unpack() error {
 	if err != nil {
 		return err
 	}
-	return b.extract(file, "./boot/vmlinuz-"+b.release, "./lib/modules/"+b.release+"/kernel/fs/configfs/configfs.ko.xz")
+	names := []string{"./boot/vmlinuz-" + b.release}
+	for _, m := range packaged {
+		names = append(names, "./lib/modules/"+b.release+"/kernel/"+m+".ko.xz")
+	}
+	return b.extract(file, names...)
 }
 
 // extract takes files out of a package without unpacking the rest.
@@ -241,18 +253,21 @@ func (b *builder) collect() error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
-	configfs := b.path("root/lib/modules", b.release, "kernel/fs/configfs/configfs.ko.xz")
-	if err := b.run(b.work, "xz", "-d", configfs); err != nil {
-		return err
+	moves := map[string]string{
+		b.path("root/boot/vmlinuz-" + b.release): "vmlinuz",
+		b.path("mod/gpio-sim.ko"):                "gpio-sim.ko",
+	}
+	for _, m := range packaged {
+		file := b.path("root/lib/modules", b.release, "kernel", m+".ko")
+		if err := b.run(b.work, "xz", "-d", file+".xz"); err != nil {
+			return err
+		}
+		moves[file] = filepath.Base(file)
 	}
 	if err := b.run(b.work, "strip", "--strip-debug", b.path("mod/gpio-sim.ko")); err != nil {
 		return err
 	}
-	for from, to := range map[string]string{
-		b.path("root/boot/vmlinuz-" + b.release): "vmlinuz",
-		strings.TrimSuffix(configfs, ".xz"):      "configfs.ko",
-		b.path("mod/gpio-sim.ko"):                "gpio-sim.ko",
-	} {
+	for from, to := range moves {
 		if err := os.Rename(from, filepath.Join(out, to)); err != nil {
 			return err
 		}

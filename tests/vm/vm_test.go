@@ -20,6 +20,7 @@ const limit = 10 * time.Minute
 var suites = []struct{ name, pkg, run string }{
 	{"gpio", "github.com/terminills/remsim-openwrt/daemon/internal/gpio", "OnKernel$"},
 	{"at", "github.com/terminills/remsim-openwrt/daemon/internal/at", "OnKernel$"},
+	{"cardem", "github.com/terminills/remsim-openwrt/daemon/internal/card/cardem", "OnKernel$"},
 }
 
 // TestSuitesInMachine compiles the suites, runs them in the machine and repeats
