@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/history"
 	"github.com/terminills/remsim-openwrt/daemon/internal/journal"
@@ -66,7 +67,11 @@ func (a *API) history(ctx context.Context, req *ubus.Request) {
 	}
 	answer, err := a.engine.History(ctx, metric, subject, span)
 	if errors.Is(err, history.ErrUnknown) {
-		err = invalid("%v", err)
+		var names []string
+		for _, m := range history.Metrics() {
+			names = append(names, m.Name)
+		}
+		err = invalid("%v; metrics: %s; ranges: %s", err, strings.Join(names, " "), strings.Join(history.Ranges(), " "))
 	}
 	a.answer(req, answer, err)
 }

@@ -10,15 +10,18 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/api"
 	"github.com/terminills/remsim-openwrt/daemon/internal/at"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/cardem"
+	"github.com/terminills/remsim-openwrt/daemon/internal/card/uimremote"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/vpcd"
 	"github.com/terminills/remsim-openwrt/daemon/internal/engine"
 	"github.com/terminills/remsim-openwrt/daemon/internal/gpio"
+	"github.com/terminills/remsim-openwrt/daemon/internal/journal"
 	"github.com/terminills/remsim-openwrt/daemon/internal/mm"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 	"github.com/terminills/remsim-openwrt/daemon/internal/netifd"
@@ -66,6 +69,8 @@ func RealDrivers() Drivers {
 			switch kind {
 			case "cardem":
 				return cardem.New(device)
+			case "uim-remote":
+				return uimremote.New(device, uimremote.Options{})
 			case "vpcd":
 				return vpcd.New(device)
 			}
@@ -89,6 +94,8 @@ type App struct {
 	pulses  gpio.Memory
 	cards   *supervise.Group
 	modems  *supervise.Group
+
+	stopping atomic.Bool
 
 	mu       sync.Mutex
 	stacks   map[string]*stack
@@ -115,7 +122,7 @@ func Run(ctx context.Context, o Options, d Drivers) error {
 	}
 	defer unlock()
 	a.api = api.New()
-	a.engine = engine.New(engine.Options{Version: o.Version, First: first, Publish: a.api.Publish, ProbeTime: o.ProbeTime})
+	a.engine = engine.New(engine.Options{Version: o.Version, First: first, Publish: a.publish, ProbeTime: o.ProbeTime})
 	a.api.Bind(a.engine, a)
 	a.bus = ubus.NewClient(o.Ubus, ubus.Options{Logger: o.Logger})
 	if err := a.bus.AddObject(a.api.Object()); err != nil {
@@ -133,21 +140,23 @@ func Run(ctx context.Context, o Options, d Drivers) error {
 // person who aims an antenna can live with, and two messages on the bus a time.
 const signalRate = 30 * time.Second
 
-// serve starts the tasks, from the core outwards, and stops them in the reverse
-// order when ctx ends.
+// serve starts the tasks, from the core outwards, and stops them when ctx ends:
+// the bus first, so that nobody is told of losses that are only the end.
 func (a *App) serve(ctx context.Context) {
-	core := supervise.New(a.failed, a.recovered)
+	core, outside := supervise.New(a.failed, a.recovered), supervise.New(a.failed, a.recovered)
 	a.cards = supervise.New(a.failed, a.recovered)
 	a.modems = supervise.New(a.failed, a.recovered)
 	core.Start(supervise.Task{Name: "engine", Run: a.engine.Run})
+	_ = a.engine.Note(ctx, model.KindDaemon, "remsim", "started, version "+a.opts.Version) // fails only when it stops already
 	a.apply(ctx)
-	core.Start(supervise.Task{Name: "ubus", Run: a.bus.Run})
-	core.Start(supervise.Task{Name: "announcements", Run: func(ctx context.Context) error { return a.api.Run(ctx, a.bus) }})
-	a.opts.Logger.InfoContext(ctx, "started", "version", a.opts.Version)
+	outside.Start(supervise.Task{Name: "ubus", Run: a.bus.Run})
+	outside.Start(supervise.Task{Name: "announcements", Run: func(ctx context.Context) error { return a.api.Run(ctx, a.bus) }})
 	for {
 		select {
 		case <-ctx.Done():
-			a.opts.Logger.InfoContext(ctx, "stopping")
+			a.opts.Logger.InfoContext(ctx, "stopping; card, lease and modem stay as they are")
+			a.stopping.Store(true)
+			outside.Stop()
 			a.keepHistory(ctx)
 			a.modems.Stop()
 			a.mu.Lock()
@@ -174,8 +183,30 @@ func (a *App) apply(ctx context.Context) {
 	a.lookAfter(s)
 }
 
+// publish hands a change to the bus and to the system log. A repetition is
+// logged when its count doubles, so that a peer that is away for a week does not
+// fill the log.
+func (a *App) publish(s *model.Snapshot, news []journal.Entry) {
+	a.api.Publish(s, news)
+	if a.stopping.Load() {
+		return // what the end brings is no news
+	}
+	for _, e := range news {
+		if e.Count&(e.Count-1) != 0 {
+			continue
+		}
+		level := slog.LevelInfo
+		switch model.Severity(e.Data["severity"]) {
+		case model.Critical:
+			level = slog.LevelError
+		case model.Warning:
+			level = slog.LevelWarn
+		}
+		a.opts.Logger.Log(context.Background(), level, e.Text, "kind", e.Kind, "subject", e.Subject, "count", e.Count)
+	}
+}
+
 func (a *App) failed(f supervise.Failure) {
-	a.opts.Logger.Warn("task failed", "task", f.Task, "err", f.Err, "next", f.Next.Round(time.Millisecond))
 	a.engine.Tell(model.TaskFailed{At: model.At{Time: time.Now()}, Task: f.Task, Err: f.Err.Error(), Next: f.Next})
 }
 

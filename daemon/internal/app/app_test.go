@@ -66,7 +66,7 @@ func TestCommandsOverTheBus(t *testing.T) {
 	require.NoError(t, w.reader.WaitNoCard(ctx), "the modem sees the removal")
 	w.untilState(model.StateWaiting)
 
-	args := map[string]any{"host": "127.0.0.1", "port": int(w.bank.Port()), "bank_id": 1, "slot": 2}
+	args := map[string]any{"host": "localhost", "port": int(w.bank.Port()), "bank_id": 1, "slot": 2}
 	err := w.call("map", args, nil)
 	require.NoError(t, err)
 	// Nobody told this bank's TLS: off a section, TLS is the default.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/at"
@@ -36,6 +37,7 @@ type hands struct {
 	busy    bool
 
 	tried model.ModemPlan // the PIN or the switching on that was tried last
+	again atomic.Bool     // it failed for a reason that may pass
 	asker asker
 }
 
@@ -72,6 +74,9 @@ func (h *hands) run(ctx context.Context) error {
 		case <-h.done:
 			h.busy = false
 		case <-retry.C:
+			if h.again.Swap(false) {
+				h.tried = model.ModemPlan{}
+			}
 		}
 	}
 }
@@ -305,6 +310,7 @@ func (h *hands) unlock(ctx context.Context, plan model.ModemPlan) {
 		ev.Code, ev.Reason = health.PINWrong, err.Error()
 	default:
 		ev.Code, ev.Reason = health.PINMissing, "the PIN could not be sent: "+err.Error()
+		h.again.Store(true)
 	}
 	ev.At = now()
 	h.tell(ev)

@@ -74,7 +74,10 @@ func (a *App) LinePlan(modem string, use model.LineUse) (model.LinePlan, error) 
 		}
 		return plan, err
 	}
-	return model.LinePlan{}, &model.CommandError{Kind: model.NotFound, Message: fmt.Sprintf("no modem %q with a %s line is configured", modem, use)}
+	if modem == "" {
+		return model.LinePlan{}, &model.CommandError{Kind: model.NotFound, Message: fmt.Sprintf("no modem has option %s_line", use)}
+	}
+	return model.LinePlan{}, &model.CommandError{Kind: model.NotFound, Message: fmt.Sprintf("there is no modem %q", modem)}
 }
 
 // linesThereAre names this router's lines for an error.

@@ -47,6 +47,7 @@ type world struct {
 	hup    chan os.Signal
 	conn   *ubus.Conn
 	stop   func() // ends the daemon and waits
+	sys    string // stands for /sys; "" is /sys
 }
 
 // logBuffer keeps what the daemon logs.
@@ -126,7 +127,7 @@ func (w *world) options() app.Options {
 	return app.Options{
 		Version: "test", ConfigDir: filepath.Join(w.dir, "config"), StateDir: filepath.Join(w.dir, "state"), RunDir: filepath.Join(w.dir, "run"),
 		Ubus: w.broker.Path(), Hostname: "host", Logger: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Reload: w.hup,
-		Sysinfo: w.dir,
+		Sysinfo: w.dir, Sysfs: w.sys,
 	}
 }
 

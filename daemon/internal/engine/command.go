@@ -103,10 +103,16 @@ func (e *Engine) mapBank(now time.Time, m *modem, cmd model.MapBank) error {
 		return refuse(model.InvalidArgument, "port %d is not 1..65535", cmd.Port)
 	}
 	end, known := m.conf.Banks[cmd.Slot.ID]
+	if known && end.Host == "" && cmd.Host == "" {
+		known = false // a correction of what a server announces
+	}
+	if reached, ok := m.banks[cmd.Slot.ID]; !known && ok && (cmd.Host == "" || cmd.Host == reached.Host) {
+		end, known = reached, true
+	}
 	if !known {
 		end = m.conf.DefaultBank
 		if cmd.Host == "" {
-			return refuse(model.InvalidArgument, "argument host is missing, and no bank section has bank_id %d", cmd.Slot.ID)
+			return refuse(model.InvalidArgument, "argument host is missing: bank %d is in no bank section and was not reached yet", cmd.Slot.ID)
 		}
 	}
 	if cmd.Host != "" {

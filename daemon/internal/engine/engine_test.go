@@ -161,7 +161,7 @@ func TestCommands(t *testing.T) {
 				require.Equal(t, int64(1), s.Generation)
 			}},
 		{name: "map to an unknown bank needs a host", cmd: model.MapBank{Modem: "primary", Slot: model.BankSlot{ID: 5}},
-			refused: "argument host is missing, and no bank section has bank_id 5"},
+			refused: "argument host is missing: bank 5 is in no bank section and was not reached yet"},
 		{name: "map refuses ids above 1023", cmd: model.MapBank{Host: "h", Slot: model.BankSlot{ID: 1024}},
 			refused: "bank_id 1024, slot 0: each must be 0..1023"},
 		{name: "map of a modem without front", cmd: model.MapBank{Modem: "iot", Host: "h"},
@@ -229,6 +229,34 @@ func TestReloadKeepsWhatIsKnownOfAModem(t *testing.T) {
 		changed.Grace = time.Minute
 		require.NoError(t, b.Apply(context.Background(), changed))
 		require.Equal(t, model.StateOperational, b.Snapshot().State)
+	})
+}
+
+func TestCardOfAnotherSlotIsNotHeld(t *testing.T) {
+	run(t, settings(), func(b *bench) {
+		b.tell(serverUp(), assigned(), bankUp(), cardIs(model.CardReady, "card inserted"))
+		require.True(t, b.Plans("primary").Card.Get().Hold)
+		b.tell(bankLost(model.PeerClosed, "gone"), cardIs(model.CardLost, "held"))
+		require.True(t, b.Plans("primary").Card.Get().Hold, "through an outage the card is held")
+		moved := assigned().(model.Assigned)
+		moved.Bank = &model.BankSlot{ID: 1, Slot: 3}
+		b.tell(moved)
+		require.False(t, b.Plans("primary").Card.Get().Hold, "the modem must not go on with a card that was taken away")
+	})
+}
+
+func TestMapWithoutAddressFindsABankThatWasReached(t *testing.T) {
+	run(t, settings(), func(b *bench) {
+		b.tell(serverUp(), assigned(), bankUp())
+		_, err := b.Do(context.Background(), model.Unmap{})
+		require.NoError(t, err)
+		_, err = b.Do(context.Background(), model.MapBank{Slot: model.BankSlot{ID: 1, Slot: 2}})
+		require.NoError(t, err)
+		synctest.Wait()
+		bank := b.Plans("primary").Session.Get().Bank
+		require.Equal(t, "127.0.0.1", bank.Endpoint.Host)
+		require.Equal(t, uint16(9999), bank.Endpoint.Port)
+		require.Nil(t, bank.Endpoint.TLS, "reached as it was before")
 	})
 }
 

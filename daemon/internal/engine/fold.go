@@ -3,6 +3,8 @@ package engine
 import (
 	"fmt"
 	"maps"
+	"net"
+	"strconv"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 )
@@ -43,7 +45,7 @@ func (e *Engine) fold(ev model.Event) {
 		e.note(ev.When(), ev.Kind, ev.Subject, ev.Text, maps.Clone(ev.Data))
 	case model.TaskFailed:
 		e.failing[ev.Task] = ev
-		e.note(ev.When(), model.KindTask, ev.Task, ev.Err, nil)
+		e.note(ev.When(), model.KindTask, ev.Task, ev.Err, map[string]string{"severity": string(model.Warning)})
 	case model.TaskRecovered:
 		delete(e.failing, ev.Task)
 	default:
@@ -73,6 +75,9 @@ func (e *Engine) foldPeer(m *modem, ev model.PeerChanged) {
 	switch ev.State {
 	case model.ConnConnected:
 		p.Reason, p.code = "", ""
+		if ev.Peer == model.PeerBankd {
+			m.noteBank(ev)
+		}
 		e.note(ev.When(), kind, ev.Modem, fmt.Sprintf("connected to %s %s", name, ev.Address), nil)
 	case model.ConnIdle:
 		p.Reason, p.code = "", "" // nobody wants the connection: that is no failure
@@ -85,6 +90,24 @@ func (e *Engine) foldPeer(m *modem, ev model.PeerChanged) {
 	}
 	// ConnConnecting keeps the reason of the failure before it: a peer that
 	// refuses every attempt must not look healthy between two of them.
+}
+
+// noteBank keeps where the assigned bank was reached.
+func (m *modem) noteBank(ev model.PeerChanged) {
+	host, port, err := net.SplitHostPort(ev.Address)
+	n, err2 := strconv.ParseUint(port, 10, 16)
+	if m.assigned == nil || err != nil || err2 != nil {
+		return
+	}
+	end := m.conf.DefaultBank
+	end.Host, end.Port = host, uint16(n)
+	if !ev.TLS {
+		end.TLS = nil
+	}
+	if m.banks == nil {
+		m.banks = make(map[uint16]model.Endpoint)
+	}
+	m.banks[m.assigned.ID] = end
 }
 
 func codeData(code string) map[string]string {
@@ -123,6 +146,9 @@ func (e *Engine) foldCard(m *modem, ev model.CardChanged) {
 	m.card.State, m.card.ATR, m.card.Detail = ev.State, ev.ATR, ev.Reason
 	if ev.ICCID != "" || ev.State == model.CardAbsent || ev.State == model.CardNone {
 		m.card.ICCID = ev.ICCID
+	}
+	if m.assigned != nil && m.bankd.State == model.ConnConnected && m.cardWorks() {
+		m.shownSlot = *m.assigned
 	}
 	switch {
 	case ev.State == model.CardLost && was != model.CardLost:

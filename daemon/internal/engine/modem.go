@@ -22,6 +22,8 @@ type modem struct {
 	server, bankd peer
 	client        model.ClientSlot
 	assigned      *model.BankSlot
+	shownSlot     model.BankSlot            // where the card that is shown came from
+	banks         map[uint16]model.Endpoint // banks that were reached, by id, for `map` without an address
 	front         frontSeen
 	card          model.Card
 	tpdu          model.TPDU
@@ -168,7 +170,7 @@ func (m *modem) sessionState() model.ConnState {
 		return m.bankd.State
 	}
 	if m.server.State == model.ConnConnected {
-		return model.ConnConnecting // registered, waiting for a slot
+		return model.ConnIdle // registered, waiting for a slot
 	}
 	return m.server.State
 }
