@@ -104,14 +104,14 @@ func (o Options) credentials(e model.Endpoint) model.Endpoint {
 // chooseFront tells which front a modem gets, or why it gets none.
 func chooseFront(m config.Modem) (kind, why string) {
 	switch m.Front {
-	case config.FrontVPCD, config.FrontCardem:
+	case config.FrontVPCD, config.FrontCardem, config.FrontUIMRemote:
 		return string(m.Front), ""
 	case config.FrontNone:
 		return "", "option front is none"
 	case config.FrontAuto:
-		return "", "front auto finds nothing: this version looks for no device by itself; set option front 'cardem' or 'vpcd'"
+		return "", "front auto finds nothing: this version looks for no device by itself; set option front 'cardem', 'uim-remote' or 'vpcd'"
 	}
-	return "", fmt.Sprintf("front %s is not in this version; it has cardem and vpcd", m.Front)
+	return "", fmt.Sprintf("front %s is not in this version; it has cardem, uim-remote and vpcd", m.Front)
 }
 
 // clearText lists the peers of a session that are reached without TLS outside

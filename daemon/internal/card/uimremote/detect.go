@@ -49,6 +49,41 @@ func (o Options) transport(device string) (Transport, error) {
 	return "", fmt.Errorf("control port %s: %w", device, errNoPort)
 }
 
+// Ports lists the control ports that take QMI, by name: what a front without a device,
+// and front auto, choose from.
+func (o Options) Ports() []string {
+	o.fill()
+	var out []string
+	for _, class := range []string{"usbmisc", "wwan"} {
+		entries, err := os.ReadDir(filepath.Join(o.Sysfs, "class", class))
+		if err != nil {
+			continue // no such port on this machine
+		}
+		for _, e := range entries {
+			device := "/dev/" + e.Name()
+			if _, err := o.transport(device); err == nil {
+				out = append(out, device)
+			}
+		}
+	}
+	return out
+}
+
+// port is the control port that device stands for.
+func (o Options) port(device string) (string, error) {
+	if device != anyPort {
+		return device, nil
+	}
+	switch all := o.Ports(); len(all) {
+	case 0:
+		return "", errNoPort
+	case 1:
+		return all[0], nil
+	default:
+		return "", fmt.Errorf("there are several QMI or MBIM ports (%s); set front_device to one, as qmi:%s", strings.Join(all, ", "), all[0])
+	}
+}
+
 // errNoPort: the kernel has no such control port, or not yet.
 var errNoPort = errors.New("the kernel has no such QMI or MBIM port")
 

@@ -132,7 +132,8 @@ var (
 )
 
 // New makes the front for a modem's control port, "qmi:/dev/cdc-wdm0". Whether it is
-// QMI or MBIM is looked up when it is opened.
+// QMI or MBIM is looked up when it is opened; so is the port itself if device is empty,
+// which is right where there is only one.
 func New(device string, o Options) (*Front, error) {
 	path, err := devicePath(device)
 	if err != nil {
@@ -145,8 +146,14 @@ func New(device string, o Options) (*Front, error) {
 	return &Front{path: path, options: o, segment: segmentSize, wake: make(chan struct{}, 1), detail: "stopped"}, nil
 }
 
+// anyPort stands for the only control port that there is.
+const anyPort = "auto"
+
 // devicePath takes the path out of "qmi:/dev/cdc-wdm0".
 func devicePath(device string) (string, error) {
+	if device == "" {
+		return anyPort, nil
+	}
 	path := strings.TrimPrefix(device, "qmi:")
 	if !strings.HasPrefix(path, "/") {
 		return "", fmt.Errorf("UIM Remote device %q: expected qmi:/dev/NAME, the modem's QMI or MBIM control port", device)

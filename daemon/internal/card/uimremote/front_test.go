@@ -281,7 +281,7 @@ func TestNothingLateReachesTheModem(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	for _, device := range []string{"", "qmi:", "cdc-wdm0", "usb:2-1"} {
+	for _, device := range []string{"qmi:", "cdc-wdm0", "usb:2-1"} {
 		_, err := uimremote.New(device, uimremote.Options{})
 		require.ErrorContains(t, err, "expected qmi:/dev/NAME", device)
 	}

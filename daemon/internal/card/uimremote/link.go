@@ -28,6 +28,7 @@ const (
 // one at a time, send.
 type link struct {
 	transport Transport
+	device    string
 	conn      net.Conn
 	tx, inner []byte // message being sent, and the QMI inside it
 	qmi       qmuxReader
@@ -42,6 +43,10 @@ type link struct {
 
 // connect connects to the proxy and has it open the device.
 func (o Options) connect(ctx context.Context, device string) (*link, error) {
+	device, err := o.port(device)
+	if err != nil {
+		return nil, err
+	}
 	t, err := o.transport(device)
 	if err != nil {
 		return nil, err
@@ -59,7 +64,7 @@ func (o Options) connect(ctx context.Context, device string) (*link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", t, err)
 	}
-	l := &link{transport: t, conn: conn, limit: o.timing.write}
+	l := &link{transport: t, device: device, conn: conn, limit: o.timing.write}
 	l.qmi.r, l.mbim.r = conn, conn
 	if t == QMIProxy {
 		err = l.openQMI(ctx, device)

@@ -9,6 +9,7 @@ import (
 
 // Capability is what a modem says about UIM Remote.
 type Capability struct {
+	Device    string // the port that was asked
 	Transport Transport
 	// Offered: the modem has the service and gave a client of it. If it is not
 	// offered, Reason says in words what was seen.
@@ -43,7 +44,7 @@ func (o Options) Probe(ctx context.Context, device string) (Capability, error) {
 		return Capability{}, fmt.Errorf("probe %s: %w", path, err)
 	}
 	defer l.close()
-	c := Capability{Transport: l.transport}
+	c := Capability{Device: l.device, Transport: l.transport}
 	v, client, err := l.allocate(ctx)
 	switch {
 	case errors.Is(err, ErrNotOffered):

@@ -112,3 +112,28 @@ func TestTransports(t *testing.T) {
 		require.ErrorContains(t, err, x.want, x.device)
 	}
 }
+
+func TestTheOnlyPort(t *testing.T) {
+	w := fakeQMI(t, on)
+	require.Equal(t, []string{"/dev/cdc-wdm0"}, w.options.Ports())
+	c, err := w.options.Probe(within(t), "")
+	require.NoError(t, err)
+	require.Equal(t, "/dev/cdc-wdm0", c.Device)
+	require.True(t, c.Offered)
+	w.device = ""
+	d := w.serve(t)
+	w.attach(t, d)
+	require.Equal(t, "qmi:auto", d.front.Info().Device)
+	require.Contains(t, d.front.Info().Detail, "of /dev/cdc-wdm0 through qmi-proxy")
+
+	// An AT port is none, a second modem makes a choice.
+	other := filepath.Join(w.options.Sysfs, "class", "wwan")
+	for name, typ := range map[string]string{"wwan0at0": "AT", "wwan0mbim0": "MBIM"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(other, name), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(other, name, "type"), []byte(typ), 0o644))
+	}
+	_, err = w.options.Probe(within(t), "")
+	require.ErrorContains(t, err, "several QMI or MBIM ports (/dev/cdc-wdm0, /dev/wwan0mbim0)")
+	_, err = uimremote.Options{Sysfs: t.TempDir()}.Probe(within(t), "")
+	require.ErrorContains(t, err, "no such QMI or MBIM port")
+}

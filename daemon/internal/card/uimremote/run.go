@@ -27,7 +27,7 @@ func (f *Front) Run(ctx context.Context, h card.Handler) error {
 	if v.major != 0 || v.minor != 0 {
 		service = fmt.Sprintf("UIM Remote %d.%d", v.major, v.minor)
 	}
-	s := &session{front: f, handler: h, link: l, service: fmt.Sprintf("%s through %s", service, l.transport)}
+	s := &session{front: f, handler: h, link: l, service: fmt.Sprintf("%s of %s through %s", service, l.device, l.transport)}
 	s.say("no card")
 	h.FrontUp(f)
 	err = s.run(ctx)
