@@ -144,14 +144,7 @@ func (p *peers) configure(w *world) error {
 	if p.server != nil {
 		fmt.Fprintf(&b, "config server\n\toption host '127.0.0.1'\n\toption port '%d'\n\toption tls '0'\n\n", p.server.Port())
 	}
-	names := []string{}
-	for _, m := range w.modems {
-		names = append(names, m.name)
-	}
 	fmt.Fprintf(&b, "config failover 'failover'\n\toption grace '300'\n")
-	for _, n := range names {
-		fmt.Fprintf(&b, "\tlist control_path '%s'\n", n)
-	}
 	if err := os.MkdirAll(p.configDir(), 0o755); err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ func (b *builder) build() *Config {
 	if len(c.Failover.ControlPath) == 0 {
 		c.Failover.ControlPath = defaultControlPath(c)
 	}
+	b.warnLater(c)
 	return c
 }
 

@@ -66,20 +66,27 @@ func perMonth(bytes float64, every time.Duration) float64 {
 }
 
 // Costs lists what the settings in use cost: per modem with a remote card its
-// keep-alives and STATUS commands, the beats, and the probes per link.
+// keep-alives and STATUS commands, the beats, and the probes per link. What has
+// no effect yet costs nothing.
 func (c *Config) Costs() []model.Cost {
 	var out []model.Cost
-	add := func(seconds time.Duration, mb float64, setting string, args ...any) {
-		out = append(out, model.Cost{Setting: fmt.Sprintf(setting, args...), Seconds: seconds.Seconds(), MBMonth: math.Round(mb*100) / 100})
-	}
+	add := addTo(&out)
 	for _, m := range c.Modems {
 		if m.Source == model.SourceRemote {
 			c.remoteCosts(m, add)
 		}
 	}
-	if c.IonMesh.Enabled {
+	if c.IonMesh.Enabled && acts("ionmesh", "heartbeat_interval") {
 		c.beatCosts(add)
 	}
+	if acts("failover", "detect") {
+		c.probeCosts(add)
+	}
+	return out
+}
+
+// probeCosts are those of watching the links.
+func (c *Config) probeCosts(add addCost) {
 	for _, m := range c.Modems {
 		if m.Network != "" {
 			p := c.Failover.Detect.Probing(m.Metered)
@@ -90,7 +97,6 @@ func (c *Config) Costs() []model.Cost {
 		p := c.Failover.Detect.Probing(l.Metered)
 		add(p.Idle(), p.Month(), "failover.detect=%s on %s, idle%s", c.Failover.Detect, l.Name, meteredWord(l.Metered))
 	}
-	return out
 }
 
 func meteredWord(metered bool) string {
@@ -101,6 +107,13 @@ func meteredWord(metered bool) string {
 }
 
 type addCost func(seconds time.Duration, mb float64, setting string, args ...any)
+
+// addTo adds to a list.
+func addTo(list *[]model.Cost) addCost {
+	return func(seconds time.Duration, mb float64, setting string, args ...any) {
+		*list = append(*list, model.Cost{Setting: fmt.Sprintf(setting, args...), Seconds: seconds.Seconds(), MBMonth: math.Round(mb*100) / 100})
+	}
+}
 
 // remoteCosts are those of one modem's RSPRO session.
 func (c *Config) remoteCosts(m Modem, add addCost) {

@@ -27,6 +27,8 @@ API keys are files of their own, or credentials stored with ` + "`remsim credent
 * Sections without a name are called ` + "`@server[0]`" + `, ` + "`@server[1]`" + ` and so on, as in ` + "`uci`" + `.
 * *expert* marks options that stand in no LuCI form.
 * While ` + "`enabled`" + ` is 0, what is missing is no error yet.
+* *Accepted, no effect yet* marks options that are checked but that this version does nothing with. ` + "`remsim config check`" + ` warns of each that is set to
+  something else than its default.
 
 `)
 	for _, s := range Sections() {
@@ -38,6 +40,9 @@ API keys are files of their own, or credentials stored with ` + "`remsim credent
 		if s.Single() || s.Named {
 			title += " '" + name + "'"
 		}
+		if why := sectionLater(s.Type); why != "" {
+			s.Doc += " *Accepted, no effect yet:* " + why + "."
+		}
 		fmt.Fprintf(&b, "## `%s`\n\n%s\n\n| option | default | accepted | what it does |\n|---|---|---|---|\n", title, s.Doc)
 		for _, o := range Options() {
 			if o.Section == s.Type {
@@ -48,6 +53,18 @@ API keys are files of their own, or credentials stored with ` + "`remsim credent
 	}
 	b.WriteString(markdownDetect() + markdownRules())
 	return b.String()
+}
+
+// sectionLater is why nothing of a section has an effect yet, "" if something has.
+func sectionLater(typ string) (why string) {
+	for _, o := range Options() {
+		if o.Section == typ {
+			if why = o.Later; why == "" {
+				return ""
+			}
+		}
+	}
+	return why
 }
 
 func markdownRow(o Option) string {
@@ -69,7 +86,11 @@ func markdownRow(o Option) string {
 		def = "required " + o.Required
 	}
 	doc := o.Doc
-	if o.Cost != "" {
+	switch {
+	case sectionLater(o.Section) != "": // stands above the table
+	case o.Later != "":
+		doc += " *Accepted, no effect yet:* " + o.Later + "."
+	case o.Cost != "":
 		doc += " *Cost:* " + o.Cost
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s |\n", name, def, o.Accepts(), doc)
@@ -77,7 +98,11 @@ func markdownRow(o Option) string {
 
 func markdownDetect() string {
 	var b strings.Builder
-	b.WriteString("## What `failover.detect` means\n\nWhatever arrives on a link proves it for free; probes are sent only on a silent one. " +
+	yet := ""
+	if !acts("failover", "detect") {
+		yet = "*No effect yet: no link is probed in this version.* "
+	}
+	b.WriteString("## What `failover.detect` means\n\n" + yet + "Whatever arrives on a link proves it for free; probes are sent only on a silent one. " +
 		"Seconds are the worst case until a dead link is noticed, megabytes what an idle link carries in a month of 30 days.\n\n" +
 		"| detect | link | silence before a probe | probe timeout x losses | noticed, idle | noticed, with traffic | idle MB a month |\n|---|---|---|---|---|---|---|\n")
 	for _, d := range []Detect{DetectFast, DetectNormal, DetectFrugal} {

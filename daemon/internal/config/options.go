@@ -46,6 +46,9 @@ type Option struct {
 	Expert     bool     // stands in no LuCI form
 	Doc        string   // one sentence or two
 	Cost       string   // what it costs in time or bytes, "" if nothing
+	// Later says what does not exist yet, in words, where the option is accepted
+	// and checked but this version does nothing with it; "" if it acts.
+	Later string
 }
 
 // Accepts says in words which values the option takes.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,16 +35,21 @@ config server
 	option host 'remsim.example.com'
 `
 
-// lines parses text and returns its problems as lines.
+// lines parses text and returns its problems as lines, without those that only
+// say that an option has no effect yet: they have a test of their own.
 func lines(t *testing.T, text string) (*Config, []string) {
 	t.Helper()
 	cfg, problems, err := Parse("remsim", []byte(text))
 	require.NoError(t, err)
 	var out []string
-	for _, p := range problems {
+	for _, p := range withoutLater(problems) {
 		out = append(out, p.String())
 	}
 	return cfg, out
+}
+
+func withoutLater(problems []model.Problem) []model.Problem {
+	return slices.DeleteFunc(problems, func(p model.Problem) bool { return strings.Contains(p.Message, "no effect yet") })
 }
 
 func TestWorkingConfigurationHasNoProblem(t *testing.T) {
@@ -410,7 +416,7 @@ func TestRefusedReaderDoesNotStopUs(t *testing.T) {
 	b.readWith(library{}, os.ErrPermission)
 	cfg := b.build()
 	require.Equal(t, "remsim.example.com", cfg.Servers[0].Host)
-	p := b.report()
+	p := withoutLater(b.report())
 	require.Len(t, p, 1)
 	require.True(t, p[0].Warning)
 	require.Contains(t, p[0].Message, "permission denied")

@@ -56,22 +56,22 @@ func modemOptions() []Option {
 			Doc: "GPIO line that switches the modem's power."},
 		Option{Name: "mm_reset", Kind: KindBool, Default: "1", Expert: true,
 			Doc: "ModemManager may be asked to reset the modem."},
-		Option{Name: "metered", Kind: KindBool, Default: "0", IoTDefault: "1",
+		Option{Name: "metered", Kind: KindBool, Default: "0", IoTDefault: "1", Later: noProbes,
 			Doc: "Each byte counts: a silent link is probed less often.", Cost: "A dead metered link is noticed later; see failover.detect."},
-		Option{Name: "user_traffic", Kind: KindChoice, Default: "always", IoTDefault: "never", Choices: []string{"never", "emergency", "always"},
+		Option{Name: "user_traffic", Kind: KindChoice, Default: "always", IoTDefault: "never", Later: noFailover, Choices: []string{"never", "emergency", "always"},
 			Doc: "May user traffic use this link: never, only when no other is left, always."},
 	)
 }
 
 func linkOptions() []Option {
-	return in("link",
+	return later(noFailover, in("link",
 		Option{Name: "network", Kind: KindNetwork, Required: "always",
 			Doc: "The netifd interface."},
 		Option{Name: "metered", Kind: KindBool, Default: "0",
 			Doc: "Each byte counts: a silent link is probed less often.", Cost: "A dead metered link is noticed later; see failover.detect."},
 		Option{Name: "user_traffic", Kind: KindChoice, Default: "always", Choices: []string{"never", "emergency", "always"},
 			Doc: "May user traffic use this link: never, only when no other is left, always."},
-	)
+	))
 }
 
 // tlsOptions are the same for every peer.
@@ -117,7 +117,7 @@ func bankOptions() []Option {
 }
 
 func ionmeshOptions() []Option {
-	return in("ionmesh", append([]Option{
+	return later("there is no client of the orchestrator", in("ionmesh", append([]Option{
 		{Name: "enabled", Kind: KindBool, Default: "0",
 			Doc: "Register with the orchestrator."},
 		{Name: "url", Kind: KindURL, Required: "when enabled",
@@ -135,28 +135,28 @@ func ionmeshOptions() []Option {
 			Cost: "At the original's 60 s: 10 MB a month on one connection that stays, 42 with a new one per beat in clear text, 240 and more in TLS."},
 		{Name: "timeout", Kind: KindSeconds, Default: "10", Min: 1, Max: 60,
 			Doc: "How long an answer of the orchestrator is waited for."},
-	}, tlsOptions()...)...)
+	}, tlsOptions()...)...))
 }
 
 func failoverOptions() []Option {
 	return in("failover",
-		Option{Name: "control_path", Kind: KindName, List: true,
+		Option{Name: "control_path", Kind: KindName, List: true, Later: noFailover,
 			Doc: "Modems and links that may carry control traffic, in order. Unset: modems with role iot, then the other modems, then the links, as they stand in the file."},
 		Option{Name: "grace", Kind: KindSeconds, Default: "300", Min: 0, Max: 86400,
 			Doc: "Time of `ride_through` (bank or every control path lost, card held) before the state is `degraded`. The card stays."},
-		Option{Name: "failback", Kind: KindChoice, Default: "after", Choices: []string{"after", "immediate", "never"},
+		Option{Name: "failback", Kind: KindChoice, Default: "after", Later: noFailover, Choices: []string{"after", "immediate", "never"},
 			Doc: "When a better link takes over again: after `hold` seconds, at once, or never."},
-		Option{Name: "hold", Kind: KindSeconds, Default: "30", Min: 0, Max: 86400,
+		Option{Name: "hold", Kind: KindSeconds, Default: "30", Later: noFailover, Min: 0, Max: 86400,
 			Doc: "Time that a recovered link has to stay good."},
-		Option{Name: "detect", Kind: KindChoice, Default: "normal", Choices: []string{"fast", "normal", "frugal"},
+		Option{Name: "detect", Kind: KindChoice, Default: "normal", Later: noProbes, Choices: []string{"fast", "normal", "frugal"},
 			Doc: "How eagerly silent links are probed; the table below has the numbers.", Cost: "Seconds against megabytes; see the table below."},
-		Option{Name: "probe", Kind: KindHost, List: true, Expert: true,
+		Option{Name: "probe", Kind: KindHost, List: true, Expert: true, Later: noProbes,
 			Doc: "Targets of probes besides the control hosts. Unset: the control hosts only, per address family; a link is usable if one family reaches them."},
 	)
 }
 
 func budgetOptions() []Option {
-	return in("budget",
+	return later("no traffic is counted", in("budget",
 		Option{Name: "link", Kind: KindName, Required: "always",
 			Doc: "The modem or link that is counted."},
 		Option{Name: "monthly_mb", Kind: KindNumber, Default: "10", Min: 1, Max: 10_000_000,
@@ -165,29 +165,43 @@ func budgetOptions() []Option {
 			Doc: "Day on which the month starts; a shorter month starts anew on its last day."},
 		Option{Name: "at_limit", Kind: KindChoice, Default: "essential", Choices: []string{"warn", "essential", "stop"},
 			Doc: "At the limit: a finding only; only beats, AUTHENTICATE and its answer pass; nothing passes."},
-	)
+	))
 }
 
 func hookOptions() []Option {
-	return in("hook",
+	return later("no script is run", in("hook",
 		Option{Name: "script", Kind: KindPath, Required: "always",
 			Doc: "Program that is run with REMSIM_CAUSE and the other REMSIM_* variables in its environment."},
-	)
+	))
 }
 
 func metricsOptions() []Option {
-	return in("metrics",
+	return later("no metrics are served", in("metrics",
 		Option{Name: "enabled", Kind: KindBool, Default: "0",
 			Doc: "Serve metrics."},
 		Option{Name: "listen", Kind: KindListen, Default: "127.0.0.1:9187", Expert: true,
 			Doc: "Where. Off loopback everyone who reaches the address can read them.", Cost: "A scrape over a mobile link every 15 s is some 860 MB a month."},
-	)
+	))
 }
 
 // in puts rows into a section type.
 func in(section string, rows ...Option) []Option {
 	for i := range rows {
 		rows[i].Section = section
+	}
+	return rows
+}
+
+// What several options wait for.
+const (
+	noFailover = "no traffic is moved between links"
+	noProbes   = "no link is probed"
+)
+
+// later marks rows that nothing acts on yet.
+func later(why string, rows []Option) []Option {
+	for i := range rows {
+		rows[i].Later = why
 	}
 	return rows
 }
