@@ -18,7 +18,6 @@ import (
 	"github.com/terminills/remsim-openwrt/daemon/internal/card"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/cardem"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/uimremote"
-	"github.com/terminills/remsim-openwrt/daemon/internal/card/uimremote"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/vpcd"
 	"github.com/terminills/remsim-openwrt/daemon/internal/engine"
 	"github.com/terminills/remsim-openwrt/daemon/internal/gpio"
@@ -70,8 +69,6 @@ func RealDrivers() Drivers {
 			switch kind {
 			case "cardem":
 				return cardem.New(device)
-			case "uim-remote":
-				return uimremote.New(device, uimremote.Options{})
 			case "uim-remote":
 				return uimremote.New(device, uimremote.Options{})
 			case "vpcd":
