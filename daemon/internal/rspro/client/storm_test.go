@@ -135,7 +135,7 @@ func TestRestartStorm(t *testing.T) {
 
 // echoBank is a bank with no work to do: it answers every command from the
 // socket alone.
-func echoBank(b *testing.B, answer []byte) (addr string, done func()) {
+func echoBank(b testing.TB, answer []byte) (addr string, done func()) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
 	var wg sync.WaitGroup
@@ -242,40 +242,24 @@ func BenchmarkRawEcho(b *testing.B) {
 
 // TestSendingAndReceivingDoNotAllocate holds for the whole path of a TPDU.
 func TestSendingAndReceivingDoNotAllocate(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, done := echoBank(t, answer64(t))
+	defer done()
+	tcp, err := net.ResolveTCPAddr("tcp", addr)
 	require.NoError(t, err)
-	defer l.Close()
-	answer := answer64(t)
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
-		accept, _ := rspro.AppendFrame(nil, &rspro.ConnectClientRes{Identity: rspro.ComponentIdentity{Type: rspro.RemsimBankd}})
-		_, _ = c.Write(accept)
-		r := rspro.NewReader(c)
-		_, _ = r.Next()
-		for {
-			if _, err := r.Next(); err != nil {
-				return
-			}
-			if _, err := c.Write(answer); err != nil {
-				return
-			}
-		}
-	}()
 	w := &world{t: t, events: newFeed[model.Event]()}
 	wake := &waker{up: make(chan card.Bank, 1), got: make(chan struct{}, 1)}
-	w.run(model.SessionPlan{Online: true, Client: client1, Bank: &model.BankAssignment{Slot: slot0, Endpoint: endpoint(uint16(l.Addr().(*net.TCPAddr).Port))}},
+	w.run(model.SessionPlan{Online: true, Client: client1, Bank: &model.BankAssignment{Slot: slot0, Endpoint: model.Endpoint{Host: "127.0.0.1", Port: uint16(tcp.Port)}}},
 		func(c *client.Config) { c.Bank = wake })
 	bank := <-wake.up
 	tpdu := make([]byte, 64)
+	rounds := 0
 	require.Zero(t, testing.AllocsPerRun(500, func() {
 		if bank.Send(tpdu) == nil {
 			<-wake.got
+			rounds++
 		}
 	}))
+	require.Equal(t, 501, rounds, "and every one was answered")
 	w.stop()
 	require.ErrorContains(t, bank.Send(tpdu), "closed")
 }

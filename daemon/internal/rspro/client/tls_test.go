@@ -172,6 +172,7 @@ func TestTLSToServerAndBankWithClientCertificate(t *testing.T) {
 	p.Servers[0].TLS, p.Servers[0].Host = &files, "localhost"
 	p.Bank = &model.BankAssignment{Slot: slot0, Endpoint: model.Endpoint{Host: "127.0.0.1", Port: w.bank.Port(), TLS: &files}, By: "config"}
 	w.run(p)
+	w.peer(model.PeerServer, model.ConnConnected)
 	b := w.up()
 	for i := range 100 {
 		w.exchange(b, byte(i))

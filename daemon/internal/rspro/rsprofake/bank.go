@@ -319,10 +319,10 @@ func (b *Bank) note(e Entry) int {
 	return len(b.state.log) - 1
 }
 
-func (b *Bank) noteSent(at int) {
+func (b *Bank) noteSent(at int, sent bool) {
 	b.state.Lock()
 	defer b.state.Unlock()
-	b.state.log[at].Sent = true
+	b.state.log[at].Sent = sent
 }
 
 func (b *Bank) wrong(format string, args ...any) {

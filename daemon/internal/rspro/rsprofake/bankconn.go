@@ -293,9 +293,10 @@ func (c *conn) tpdu(m *rspro.TpduModemToCard) error {
 	if !c.sleep(delay) {
 		return errStopped
 	}
+	b.noteSent(at, true) // first: who has the answer finds it in the log
 	sent, err := c.answer(fault, m, answer)
-	if sent && err == nil {
-		b.noteSent(at)
+	if !sent || err != nil {
+		b.noteSent(at, false)
 	}
 	c.last = answer
 	return err
