@@ -107,12 +107,12 @@ func (u *catchUp) plan(t *trail, tpdu []byte) (to channel, wait bool) {
 		u.steps = append(u.steps, step{tpdu: file.tpdu(nil, where.Channel), sw: file.sw})
 	}
 	to.pointer, to.unsure = false, false
-	return to, harms && !u.guarded(&real.at, &to.at, tpdu, needs)
+	return to, harms && !u.guarded(&real.at, &to.at, tpdu, dirs)
 }
 
 // guarded tells whether a command that writes or counts may travel with the steps before
 // it: were one of them refused, it would find no current file, or no application.
-func (u *catchUp) guarded(from, to *selections, tpdu []byte, needs cache.Needs) bool {
+func (u *catchUp) guarded(from, to *selections, tpdu []byte, sameDirs bool) bool {
 	if from.app.head[0] != 0 && !from.app.same(&to.app) {
 		return false // the old application would answer
 	}
@@ -120,8 +120,11 @@ func (u *catchUp) guarded(from, to *selections, tpdu []byte, needs cache.Needs) 
 	case insAuthenticate:
 		return true
 	case insUpdateBinary, insUpdateRecord, insIncrease, insSearchRecord, insReadRecord, insActivateFile, insDeactivateFile:
-		if needs != cache.Current || to.file() == nil || namesFile(tpdu[1], tpdu[2], tpdu[3]) {
-			return false // a short identifier names another file in another directory
+		if namesFile(tpdu[1], tpdu[2], tpdu[3]) { // which is another one in another directory
+			return sameDirs && len(u.steps) == 1
+		}
+		if to.file() == nil {
+			return false
 		}
 		for i := range to.chain[:to.n-1] {
 			if !to.chain[i].isDir() {

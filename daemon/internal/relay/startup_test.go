@@ -1,0 +1,310 @@
+package relay_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/card"
+	"github.com/terminills/remsim-openwrt/daemon/internal/card/cache"
+	"github.com/terminills/remsim-openwrt/daemon/internal/card/cardfake"
+	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+	"github.com/terminills/remsim-openwrt/daemon/internal/relay"
+	"github.com/terminills/remsim-openwrt/daemon/internal/rspro"
+)
+
+// attach is a modem that starts up with a card behind a session, and what it cost.
+type attach struct {
+	testing.TB
+	session *relay.Session
+	front   *fakeFront
+	bank    *fakeBank
+	card    *cardfake.Card
+	queue   [][]byte
+	answer  []byte
+	notes   []string
+
+	flights int // times that the bank was waited for
+	sent    int // TPDUs
+	bytes   int // on the wire, both ways
+}
+
+// segment is what TCP and IPv4 with time stamps add to a frame; acknowledgements
+// without data are not counted.
+const segment = 52
+
+// frames are the two RSPRO frames of a TPDU.
+func frames(tb testing.TB, tpdu, response []byte) int {
+	cs, bs := rspro.ClientSlot{ClientID: 7, SlotNr: 1}, rspro.BankSlot{BankID: 1, SlotNr: 2}
+	up, err := rspro.AppendFrame(nil, &rspro.TpduModemToCard{FromClientSlot: cs, ToBankSlot: bs, Data: tpdu})
+	require.NoError(tb, err)
+	down, err := rspro.AppendFrame(nil, &rspro.TpduCardToModem{FromBankSlot: bs, ToClientSlot: cs, Data: response})
+	require.NoError(tb, err)
+	return len(up) + len(down) + 2*segment
+}
+
+func newAttach(tb testing.TB, mode string, check bool, profile cardfake.Profile) *attach {
+	a := &attach{TB: tb, card: cardfake.New(profile)}
+	say := func(string, ...any) {}
+	a.front = &fakeFront{say: say, limits: card.Limits{Answer: time.Minute, MaxATR: 33, Removes: true}}
+	a.front.answer = func(_ uint64, r []byte) { a.answer = slices.Clone(r) }
+	a.session = relay.New(relay.Config{Modem: "primary", Check: check, Events: func(e model.Event) {
+		if n, ok := e.(model.Noted); ok {
+			a.notes = append(a.notes, n.Text)
+		}
+	}})
+	tb.Cleanup(a.session.Close)
+	a.session.SetPlan(model.CardPlan{Show: true, Hold: true, Cache: mode, StatusInterval: 10 * time.Minute})
+	a.session.FrontUp(a.front)
+	a.connect()
+	return a
+}
+
+// connect brings a bank connection up.
+func (a *attach) connect() {
+	a.bank = &fakeBank{say: func(string, ...any) {}}
+	a.bank.sent = func(b []byte) { a.queue = append(a.queue, b) }
+	a.bank.lines = func(l card.Lines) {
+		if !l.Powered || l.Reset {
+			a.card.Reset(!l.Powered)
+		}
+	}
+	a.card.Reset(true)
+	a.session.BankUp(a.bank)
+	a.session.ATR(a.bank, cardfake.Default().ATR)
+	a.work()
+}
+
+// work answers what the bank was sent. What is sent before the first answer is one flight.
+func (a *attach) work() {
+	for len(a.queue) > 0 {
+		flight := a.queue
+		a.queue = nil
+		a.flights++
+		for _, tpdu := range flight {
+			a.sent++
+			r := a.card.Transmit(tpdu)
+			a.bytes += frames(a.TB, tpdu, r)
+			a.session.Response(a.bank, r)
+		}
+	}
+}
+
+// power is the modem's reset of the card; the counts start anew.
+func (a *attach) power() {
+	a.front.reset()
+	a.session.Lines(card.Lines{})
+	a.session.Lines(card.Lines{Powered: true, Clock: true})
+	a.flights, a.sent, a.bytes = 0, 0, 0
+}
+
+func (a *attach) send(tpdu []byte) ([]byte, error) {
+	a.answer = nil
+	a.front.command(a.session, tpdu)
+	a.work()
+	if a.answer == nil {
+		return nil, errors.New("no answer")
+	}
+	return a.answer, nil
+}
+
+// home is the home network of a card: each challenge is another one.
+func home(c *cardfake.Card) func() (rand, autn [16]byte) {
+	var n uint32
+	return func() (rand, autn [16]byte) {
+		n++
+		binary.BigEndian.PutUint32(rand[:], n)
+		autn, _, _, _ = c.Milenage().Challenge(rand, c.SQN()+32, [2]byte{0x80})
+		return rand, autn
+	}
+}
+
+// start runs one start-up from the reset of the card.
+func (a *attach) start(u cardfake.StartUp, challenge func() (rand, autn [16]byte)) []cardfake.Entry {
+	a.Helper()
+	for _, w := range cardfake.Wants() {
+		require.NoError(a, a.card.QueueProactive(w))
+	}
+	a.power()
+	log, err := u.Run(a.send, challenge)
+	require.NoError(a, err)
+	return log
+}
+
+// direct runs it on a card in the modem's own slot.
+func direct(tb testing.TB, c *cardfake.Card, u cardfake.StartUp, challenge func() (rand, autn [16]byte)) []cardfake.Entry {
+	tb.Helper()
+	for _, w := range cardfake.Wants() {
+		require.NoError(tb, c.QueueProactive(w))
+	}
+	c.Reset(true)
+	log, err := u.Run(func(b []byte) ([]byte, error) { return c.Transmit(b), nil }, challenge)
+	require.NoError(tb, err)
+	return log
+}
+
+func requireSame(tb testing.TB, want, got []cardfake.Entry) {
+	tb.Helper()
+	for i := range want {
+		require.Less(tb, i, len(got))
+		require.Equal(tb, fmt.Sprintf("%X -> %X", want[i].Command, want[i].Response), fmt.Sprintf("%X -> %X", got[i].Command, got[i].Response), "command %d", i+1)
+	}
+	require.Len(tb, got, len(want))
+}
+
+// mustReach counts the commands of a start-up that nobody but the card can answer, by a
+// rule of its own: not SELECT and its GET RESPONSE, not reads of the listed files.
+// A file that was written has to be read once more (dirty goes from one start-up to the
+// next), and a refusal is never kept.
+func mustReach(log []cardfake.Entry, mode cache.Mode, dirty map[uint16]bool) int {
+	short := map[byte]uint16{0x07: 0x6F07, 0x03: 0x6FAD, 0x04: 0x6F38, 0x06: 0x6F78, 0x0D: 0x6F7B}
+	kept := map[uint16]bool{}
+	for _, f := range cache.Files {
+		kept[f.FID] = kept[f.FID] || f.Mode <= mode
+	}
+	n, ef, selected := 0, uint16(0), false
+	for _, e := range log {
+		c := e.Command
+		free := false
+		switch c[1] {
+		case 0xA4:
+			free = true
+			if sw1 := e.Response[len(e.Response)-2]; sw1 != 0x6A && sw1 != 0x94 {
+				ef = 0
+				if b := c[5:]; c[2] != 0x04 {
+					ef = uint16(b[len(b)-2])<<8 | uint16(b[len(b)-1])
+				}
+			}
+		case 0xC0:
+			free = selected
+		case 0xB0, 0xB2:
+			if c[1] == 0xB0 && c[2]&0x80 != 0 && c[0] != 0xA0 {
+				ef = short[c[2]&0x1F]
+			}
+			sw1 := e.Response[len(e.Response)-2]
+			free = kept[ef] && !dirty[ef] && sw1 != 0x69 && sw1 != 0x98
+			dirty[ef] = false
+		case 0xD6, 0xDC:
+			if c[1] == 0xD6 && c[2]&0x80 != 0 && c[0] != 0xA0 {
+				ef = short[c[2]&0x1F]
+			} else if c[1] == 0xDC && c[3]>>3 != 0 {
+				ef = 0
+			}
+			dirty[ef] = true
+		}
+		selected = c[1] == 0xA4
+		if !free || mode == cache.Off {
+			n++
+		}
+	}
+	return n
+}
+
+// TestStartUpIsTheSameThroughTheRelay starts a modem up three times, with a cold and a
+// warm cache and after an outage of the bank: the answers are those of a card in its slot,
+// and warm it costs hardly more round trips than commands that only the card can answer.
+func TestStartUpIsTheSameThroughTheRelay(t *testing.T) {
+	pin := cardfake.Default()
+	pin.PINEnabled = true
+	for _, u := range cardfake.StartUps() {
+		for _, m := range []struct {
+			name, mode string
+			check, pin bool
+		}{
+			{"off", "off", false, false}, {"safe", "safe", false, false}, {"full", "full", false, false},
+			{"check safe", "safe", true, false}, {"check full", "full", true, false}, {"PIN never given", "full", false, true},
+		} {
+			t.Run(u.Name+" "+m.name, func(t *testing.T) {
+				profile := cardfake.Default()
+				if m.pin {
+					profile = pin
+				}
+				mode, err := cache.ParseMode(m.mode)
+				require.NoError(t, err)
+				a, twin := newAttach(t, m.mode, m.check, profile), cardfake.New(profile)
+				here, there := home(a.card), home(twin)
+				dirty := map[uint16]bool{}
+				for _, run := range []string{"cold", "warm", "warm again", "after an outage", "warm after it"} {
+					if run == "after an outage" {
+						a.session.BankDown(a.bank, errors.New("cut"))
+						a.connect()
+					}
+					want := direct(t, twin, u, there)
+					got := a.start(u, here)
+					requireSame(t, want, got)
+					must := mustReach(got, mode, dirty)
+					t.Logf("%s: %d commands, %d round trips (%d TPDUs), %d must reach the card", run, len(got), a.flights, a.sent, must)
+					switch {
+					case m.check || mode == cache.Off:
+						require.Equal(t, len(got), a.flights)
+						require.Equal(t, len(got), a.sent)
+					case run != "cold" && run != "after an outage":
+						// After TERMINAL RESPONSE the card is asked once more, which
+						// here are SELECT and GET RESPONSE.
+						extra := 2
+						if u.Name == cardfake.ShapeReread {
+							extra++ // a write by a short identifier waits for its directory
+						}
+						if !m.pin { // refusals leave the current file in doubt
+							require.LessOrEqual(t, a.flights, must+extra)
+						}
+					}
+				}
+				require.Empty(t, a.notes, "check mode saw a difference")
+			})
+		}
+	}
+}
+
+// BenchmarkStartup tells what a start-up costs over a distance. The round trips are
+// counted, not slept: seconds are round trips times the time of one, in which the card
+// itself takes no time.
+func BenchmarkStartup(b *testing.B) {
+	for _, u := range cardfake.StartUps() {
+		for _, m := range []struct {
+			name, mode string
+			warm       bool
+		}{{"off", "off", false}, {"safe-cold", "safe", false}, {"safe-warm", "safe", true}, {"full-cold", "full", false}, {"full-warm", "full", true}} {
+			b.Run(u.Name+"/"+m.name, func(b *testing.B) {
+				a, none := newAttach(b, m.mode, false, cardfake.Default()), newAttach(b, "off", false, cardfake.Default())
+				here := home(a.card)
+				if m.warm {
+					a.start(u, here)
+				}
+				none.start(u, home(none.card))
+				log := a.start(u, here)
+				b.ReportMetric(float64(len(log)), "commands")
+				b.ReportMetric(float64(a.flights), "roundtrips")
+				b.ReportMetric(float64(none.flights)/float64(a.flights), "x-fewer")
+				b.ReportMetric(float64(a.bytes), "wireB")
+				for _, rtt := range []int{0, 50, 100, 300, 1000} { // ms
+					b.ReportMetric(float64(a.flights*rtt)/1000, fmt.Sprintf("s@%dms", rtt))
+				}
+				b.ReportMetric(0, "ns/op") // counted, not timed
+			})
+		}
+	}
+}
+
+// BenchmarkCachedTPDU is our own time for a command that is answered in the card's place.
+func BenchmarkCachedTPDU(b *testing.B) {
+	a := newAttach(b, "safe", false, cardfake.Default())
+	a.power()
+	for _, c := range []string{"00A4040C07A0000000871002", "00A4000C026F07", "00B0000009"} {
+		_, err := a.send(mustHex(c))
+		require.NoError(b, err)
+	}
+	tpdu := mustHex("00B0000009")
+	a.front.answer = func(uint64, []byte) {}
+	flights := a.flights
+	b.ReportAllocs()
+	for b.Loop() {
+		a.front.command(a.session, tpdu)
+	}
+	require.Equal(b, flights, a.flights)
+}
