@@ -261,6 +261,7 @@ func (w *world) exchange(b card.Bank, body ...byte) {
 func (w *world) connect() card.Bank {
 	w.t.Helper()
 	require.NoError(w.t, w.server.AddMap(slot0, client1))
+	w.awaitTrace("createMappingRes ok") // the server announces a bank before the bank knows
 	w.run(w.byServer())
 	return w.up()
 }
