@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -129,6 +130,12 @@ func traced(s *stage) {
 	}
 	require.NotZero(s, authenticated)
 
+	file := filepath.Join(s.TempDir(), "trace.pcap")
+	require.Contains(s, s.daemon.OK("trace", "--pcap", file), " APDUs written to "+file)
+	capture, err := os.ReadFile(file)
+	require.NoError(s, err)
+	require.Equal(s, "\xD4\xC3\xB2\xA1", string(capture[:4]), "the magic of a capture file")
+	require.Greater(s, len(capture), 24+16+44+7, "a SELECT is in it")
 	s.check(want{args: "trace off", stdout: []string{"trace switched off\n"}})
 	var reply struct{ APDUs []map[string]any }
 	require.NoError(s, json.Unmarshal([]byte(s.daemon.OK("trace", "--limit", "1", "--json")), &reply))

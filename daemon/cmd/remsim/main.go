@@ -53,7 +53,7 @@ func commands() []command {
 		{"reset", "[MODEM] [--method auto|soft|modemmanager|gpio|power]", "restart a modem", runReset},
 		{"gpio", "[MODEM] sim|reset|power [--dry-run]", "show a GPIO line and what would be done with it", runGPIO},
 		{"history", "METRIC MODEM [--range 1h|6h|24h|7d]", "what was measured", runHistory},
-		{"trace", "[--modem MODEM] [--limit N] [on|off]", "show traced APDUs, secrets hidden; on and off switch the trace", runTrace},
+		{"trace", "[--modem MODEM] [--limit N] [--pcap FILE] [on|off]", "show traced APDUs, secrets hidden, or write them for Wireshark; on and off switch the trace", runTrace},
 		{"config", "[check [DIR]|reload]", "errors and costs of the configuration", runConfig},
 		{"version", "", "print the version", runVersion},
 	}
