@@ -64,6 +64,9 @@ func urbSize(pointer uintptr) uintptr {
 	return align(align(12)+pointer+6*4) + pointer
 }
 
+// The compiler holds Go's layout to it, on every architecture that it compiles for.
+var _ = [1]struct{}{}[unsafe.Sizeof(urb{})-(32+3*unsafe.Sizeof(uintptr(0)))]
+
 // Kinds of urb.
 const (
 	urbInterrupt = 1
