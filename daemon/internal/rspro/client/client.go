@@ -135,18 +135,16 @@ func (s *Session) apply(p model.SessionPlan) {
 	s.replan()
 }
 
-// replan tells both links what to reach, and the world what is assigned. Call
-// with the lock held.
+// replan tells the world what is assigned, then both links what to reach, so
+// that nobody hears of a link's move before its reason. Call with the lock held.
 func (s *Session) replan() {
+	if now := s.assignment(); !sameAssigned(now, s.told) {
+		s.told = now
+		now.At = model.At{Time: time.Now()}
+		s.cfg.Events(now)
+	}
 	s.server.set(s.serverTarget())
 	s.bank.set(s.bankTarget())
-	now := s.assignment()
-	if sameAssigned(now, s.told) {
-		return
-	}
-	s.told = now
-	now.At = model.At{Time: time.Now()}
-	s.cfg.Events(now)
 }
 
 // clientSlot is the identity to connect with.
