@@ -155,11 +155,16 @@ func runTest(ctx context.Context, c *cli, args []string) error {
 	if err != nil {
 		return err
 	}
+	return c.tried(ctx, words[0], word(words, 1))
+}
+
+// tried has the daemon try one thing out and prints the steps.
+func (c *cli) tried(ctx context.Context, target, name string) error {
 	var reply struct {
 		OK    bool         `json:"ok"`
 		Steps []model.Step `json:"steps"`
 	}
-	shown, err := c.call(ctx, testTime, "test", map[string]string{"target": words[0], "name": word(words, 1)}, &reply)
+	shown, err := c.call(ctx, testTime, "test", map[string]string{"target": target, "name": name}, &reply)
 	if err != nil {
 		return err
 	}
@@ -195,6 +200,9 @@ func runSim(ctx context.Context, c *cli, args []string) error {
 	words, err := c.parse("sim", args, 1, 2, nil)
 	if err != nil {
 		return err
+	}
+	if words[0] == "test" {
+		return c.tried(ctx, "card", word(words, 1))
 	}
 	modem, source := "", words[0]
 	if len(words) == 2 {

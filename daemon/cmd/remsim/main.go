@@ -47,7 +47,7 @@ func commands() []command {
 		{"events", "[--kind KIND] [--limit N] [--follow]", "what happened, newest last", runEvents},
 		{"doctor", "[MODEM]", "check everything a remote card depends on, and say what to do", runDoctor},
 		{"test", "server|bank|card [NAME]", "try one thing out without disturbing what works", runTest},
-		{"sim", "[MODEM] remote|local", "choose the card of a modem", runSim},
+		{"sim", "[MODEM] remote|local | test [MODEM]", "choose the card of a modem, or test its remote card without registering anywhere", runSim},
 		{"map", "[--modem MODEM] [--host HOST] [--port PORT] BANK SLOT", "assign a bank slot by hand", runMap},
 		{"unmap", "[MODEM]", "take the remote card away", runUnmap},
 		{"reset", "[MODEM] [--method auto|soft|modemmanager|gpio|power]", "restart a modem", runReset},

@@ -206,7 +206,7 @@ func (s *Session) pump(now instant) {
 	case phaseReplay:
 		s.send(owesReplay, s.play.command(), now)
 	case phaseOpen:
-		if s.pend.active && !s.answerCached(now) {
+		if s.pend.active && !s.closesFirst() && !s.answerCached(now) {
 			s.dispatch(now)
 		} else if s.probing != nil && !s.trail.midway() {
 			s.probing.sentAt = now

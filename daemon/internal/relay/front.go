@@ -183,6 +183,7 @@ func (s *Session) forget() {
 	s.play.wipe()
 	s.sync.reset()
 	s.local.reset(s.now())
+	s.probeReset()
 	if s.phase == phaseReplay {
 		s.phase, s.setupBy = phaseOpen, 0
 	}

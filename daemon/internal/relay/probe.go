@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/card"
@@ -13,59 +12,31 @@ import (
 // ErrProbing: one probe at a time.
 var ErrProbing = errors.New("the card is being tested already")
 
-// probeLimit bounds a probe whose context has no deadline of its own.
-const probeLimit = 15 * time.Second
+// probeLimit bounds a probe whose context has no deadline of its own. At a round trip of a
+// second the whole test takes half a minute.
+const probeLimit = 50 * time.Second
 
-// probe is one STATUS of our own, waiting for a gap between the modem's commands.
-type probe struct {
-	gsm    bool
-	sentAt instant
-	buf    [card.MinTPDU]byte
-	done   chan probeResult
-}
-
-type probeResult struct {
-	ms  float64
-	sw  uint16
-	err error
-}
-
-// command asks for nothing but a status word: STATUS with "no indication" and "no
-// data" (ETSI TS 102 221 §11.1.2). It selects nothing, and a proactive command that
-// its 91xx announces is announced again with the modem's next command. A card of
-// class A0 only has no such form, and is asked for the first byte.
-func (p *probe) command() []byte {
-	if p.gsm {
-		return append(p.buf[:0], 0xA0, insStatus, 0, 0, 1)
-	}
-	return append(p.buf[:0], 0x80, insStatus, 0, 0x0C, 0)
-}
-
-// Probe tests the card without changing anything: is it there, what are its ATR and
-// ICCID, and does it answer one STATUS, sent between two commands of the modem that
-// do not belong together. It ends with the first step that is not OK. The error is
-// ErrProbing, ErrClosed or nil; what is wrong with the card stands in the steps.
+// Probe tests the card without changing anything and without registering anywhere: is it
+// there, what are its ATR and ICCID, how long does an answer take, and, on a logical channel
+// of its own, what services does it have and does it check a network's challenge
+// (probesteps.go). Its commands go between two of the modem's that do not belong
+// together; one of the modem's that opens or closes a channel ends the test. It ends with
+// the first step that is not OK; the last step is the verdict. The error is ErrProbing,
+// ErrClosed or nil; what is wrong with the card stands in the steps.
 func (s *Session) Probe(ctx context.Context) ([]model.Step, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
-	p := &probe{done: make(chan probeResult, 1)}
+	p := &probe{done: make(chan []model.Step, 1)}
 	steps, ready, err := s.beginProbe(p)
 	if err != nil || !ready {
 		return steps, err
 	}
 	select {
-	case r := <-p.done:
-		return append(steps, statusStep(r)), nil
+	case more := <-p.done:
+		return append(steps, more...), nil
 	case <-ctx.Done():
-		s.cancelProbe(p)
 	}
-	// The answer may have come at the same time.
-	select {
-	case r := <-p.done:
-		return append(steps, statusStep(r)), nil
-	default:
-		return append(steps, statusStep(probeResult{err: errors.New("no answer in time, or no gap between the modem's commands")})), nil
-	}
+	return append(steps, s.cancelProbe(p)...), nil
 }
 
 // beginProbe says what is known at once, and queues the STATUS.
@@ -118,18 +89,7 @@ func (s *Session) standingSteps() []model.Step {
 	return []model.Step{bank, present, atr, iccid}
 }
 
-func statusStep(r probeResult) model.Step {
-	st := model.Step{Name: "status", MS: r.ms}
-	if r.err != nil {
-		st.Text = r.err.Error()
-		return st
-	}
-	st.OK = r.sw>>8 == 0x90 || r.sw>>8 == 0x91 || r.sw>>8 == 0x6C || r.sw>>8 == 0x9F
-	st.Text = fmt.Sprintf("the card answered %s", card.StatusText(r.sw))
-	return st
-}
-
-// probed takes the answer to the probe's STATUS.
+// probed takes the answer to a command of the probe.
 func (s *Session) probed(response []byte, now instant) {
 	p := s.probing
 	if p == nil {
@@ -139,30 +99,63 @@ func (s *Session) probed(response []byte, now instant) {
 		s.traceOwn(card.Place{}, p.command(), response, p.sentAt)
 	}
 	s.overheard(response)
-	_, sw1, sw2 := split(response)
-	s.probing = nil
-	p.done <- probeResult{ms: float64(now-p.sentAt) / float64(time.Millisecond), sw: uint16(sw1)<<8 | uint16(sw2)}
-}
-
-// endProbe tells a probe that it will get no answer.
-func (s *Session) endProbe(err error) {
-	if s.probing != nil {
-		s.probing.done <- probeResult{err: err}
+	if p.take(response, float64(now-p.sentAt)/float64(time.Millisecond)) {
 		s.probing = nil
+		p.finish()
 	}
 }
 
-// cancelProbe: whoever asked has gone. An answer that is owed is thrown away.
-func (s *Session) cancelProbe(p *probe) {
+// endProbe tells a probe that it will get no answer. Whatever took the card away closed
+// its channel too.
+func (s *Session) endProbe(err error) {
+	if p := s.probing; p != nil {
+		s.probing = nil
+		p.fail(err.Error())
+		p.finish()
+	}
+}
+
+// cancelProbe: whoever asked has waited long enough. An answer that is owed is thrown
+// away, unless a channel has to be closed first: then the probe goes on to that by itself.
+func (s *Session) cancelProbe(p *probe) []model.Step {
 	s.mu.Lock()
 	defer s.unlock()
-	if s.probing != p {
-		return
+	if s.probing != p { // it has ended meanwhile
+		return <-p.done
+	}
+	const late = "no answer in time, or no gap between the modem's commands"
+	p.fail(late)
+	steps := p.steps
+	if p.stage > probeOpen || p.stage == probeOpen && s.owes == owesProbe {
+		p.hurry(late)
+		return steps
 	}
 	s.probing = nil
 	if s.owes == owesProbe {
 		s.owe()
 	}
-	now := s.now()
-	s.arm(now)
+	s.arm(s.now())
+	return steps
+}
+
+// closesFirst tells whether the probe has to close its channel before the modem's command
+// may go: a modem that opens one expects the number that it would get without us.
+func (s *Session) closesFirst() bool {
+	p := s.probing
+	if p == nil || p.channel == 0 || s.pend.tpdu()[1] != insManageChannel || s.trail.midway() {
+		return false
+	}
+	p.hurry("the modem needs the logical channels")
+	return true
+}
+
+// probeReset: the modem has reset the card, and closed a channel of the probe with that.
+func (s *Session) probeReset() {
+	if p := s.probing; p == nil || p.stage == probeStatus {
+		return
+	}
+	if s.owes == owesProbe {
+		s.owe()
+	}
+	s.endProbe(errors.New("the modem has reset the card meanwhile"))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -340,6 +341,14 @@ func (w *world) doBank(args []string, rest string) error {
 		w.session.BankUp(w.bank)
 	case "atr":
 		w.session.ATR(w.bank, mustHex(args[1]))
+	case "repeats": // N times the same
+		n, err := strconv.Atoi(args[1])
+		if err != nil {
+			return err
+		}
+		for range n {
+			w.session.Response(w.bank, mustHex(args[2]))
+		}
 	case "says":
 		w.session.Response(w.bank, mustHex(strings.TrimPrefix(rest, "says ")))
 	case "down":
