@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -74,20 +73,30 @@ func (k *asker) trouble(code, reason string) {
 	k.app.engine.Tell(model.ModemTrouble{At: now(), Modem: k.modem, Code: code, Reason: reason})
 }
 
+// run asks when the port opens or goes away, and every now and then.
 func (k *asker) run(ctx context.Context, plan model.ModemPlan) {
 	path, prof := k.port(plan)
 	if path == "" {
 		return
 	}
-	conn := at.New(at.Options{Open: func() (at.Port, error) { return k.app.drivers.ATPort(path) }})
+	changed := make(chan struct{}, 1)
+	conn := at.New(at.Options{
+		Open: func() (at.Port, error) { return k.app.drivers.ATPort(path) },
+		Changed: func(error) {
+			select {
+			case changed <- struct{}{}:
+			default: // it will be asked anyway
+			}
+		},
+	})
 	running, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- conn.Run(running) }()
-	object := "at:" + path
+	object := model.ATObject + path
 	defer func() {
 		cancel()
 		<-ended
-		k.app.engine.Tell(model.ModemGone{At: now(), Path: object, Device: object})
+		k.gone(object)
 		for _, code := range []string{health.ATPortHung, health.ATPortBusy, health.PowerSaving} {
 			k.trouble(code, "")
 		}
@@ -95,21 +104,30 @@ func (k *asker) run(ctx context.Context, plan model.ModemPlan) {
 	tick := time.NewTicker(askInterval)
 	defer tick.Stop()
 	for {
-		seen, err := ask(ctx, conn, prof)
-		k.judge(path, err)
-		if err == nil {
-			seen.Path, seen.Device = object, object
-			seen.Ports = []model.Port{{Name: filepath.Base(path), Kind: model.PortAT}}
-			identify(&seen, k.match)
-			k.app.engine.Tell(model.ModemSeen{At: now(), Seen: seen})
-			k.powerSaving(ctx, conn)
-		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-changed:
 		case <-tick.C:
 		}
+		seen, err := ask(ctx, conn, prof)
+		k.judge(path, err)
+		switch {
+		case err == nil:
+			seen.Path, seen.Device = object, object
+			seen.Ports = []model.Port{{Name: strings.TrimPrefix(path, "/dev/"), Kind: model.PortAT}}
+			identify(&seen, k.match)
+			k.app.engine.Tell(model.ModemSeen{At: now(), Seen: seen})
+			k.powerSaving(ctx, conn)
+		case errors.Is(err, at.ErrNoPort), errors.Is(err, at.ErrLost):
+			k.gone(object)
+		}
 	}
+}
+
+// gone reports that the modem cannot be asked any more.
+func (k *asker) gone(object string) {
+	k.app.engine.Tell(model.ModemGone{At: now(), Path: object, Device: object})
 }
 
 // identify enters what the configuration names the modem by and the port cannot
@@ -150,11 +168,7 @@ func (k *asker) users(path string) string {
 	if err != nil || len(users) == 0 {
 		return unknownUser
 	}
-	var names []string
-	for _, u := range users {
-		names = append(names, fmt.Sprintf("%s (process %d)", u.Name, u.PID))
-	}
-	return strings.Join(names, ", ")
+	return named(users)
 }
 
 // powerSaving warns of a modem that sleeps through control traffic.
@@ -178,6 +192,9 @@ func ask(ctx context.Context, conn at.Doer, prof at.Profile) (model.ObservedMode
 	id, err := at.ReadIdentity(ctx, conn)
 	if err != nil {
 		return model.ObservedModem{}, err
+	}
+	if prof.Name == at.Generic().Name { // its USB identity was not known
+		prof = at.ProfileFor(id)
 	}
 	o := model.ObservedModem{Maker: id.Manufacturer, Model: id.Model, Revision: id.Revision, IMEI: id.IMEI, State: "enabled"}
 	sim, err := at.ReadSIM(ctx, conn, prof)

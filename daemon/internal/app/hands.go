@@ -39,6 +39,8 @@ type hands struct {
 	tried model.ModemPlan // the PIN or the switching on that was tried last
 	again atomic.Bool     // it failed for a reason that may pass
 	asker asker
+
+	looked model.ModemPlan // the one that neighbours were looked for with
 }
 
 func (a *App) newHands(m engine.Modem, s map[model.LineUse]gpio.Spec, front card.Front) *hands {
@@ -63,6 +65,10 @@ func (h *hands) run(ctx context.Context) error {
 		h.begin(ctx)
 		plan := h.plans.Modem.Get()
 		h.asker.set(ctx, plan.AskAT, plan)
+		if plan != h.looked {
+			h.looked = plan
+			h.app.neighbours.poke()
+		}
 		select {
 		case <-ctx.Done():
 			if h.busy {

@@ -59,6 +59,7 @@ func (a *App) lookAfter(s engine.Settings) {
 		a.watching = true
 		a.modems.Start(supervise.Task{Name: "modemmanager", Run: a.mm.Run})
 		a.modems.Start(supervise.Task{Name: "netifd", Run: a.netifd.Run})
+		a.modems.Start(supervise.Task{Name: "neighbours", Run: a.neighbours.run})
 	}
 	for i, m := range s.Modems {
 		w := wanted[m.Name]
@@ -69,6 +70,7 @@ func (a *App) lookAfter(s engine.Settings) {
 		w.task = a.modems.Start(supervise.Task{Name: m.Name + " modem", Run: h.run})
 		a.looking[m.Name] = w
 	}
+	a.neighbours.poke()
 }
 
 // lockRun makes sure that one daemon at a time works with a run directory: two

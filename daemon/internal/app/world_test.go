@@ -46,8 +46,9 @@ type world struct {
 	log    *logBuffer
 	hup    chan os.Signal
 	conn   *ubus.Conn
-	stop   func() // ends the daemon and waits
-	sys    string // stands for /sys; "" is /sys
+	stop   func()        // ends the daemon and waits
+	probe  time.Duration // how long a modem may be missing; 0 is the daemon's
+	sys    string        // stands for /sys; "" is /sys
 }
 
 // logBuffer keeps what the daemon logs.
@@ -127,7 +128,7 @@ func (w *world) options() app.Options {
 	return app.Options{
 		Version: "test", ConfigDir: filepath.Join(w.dir, "config"), StateDir: filepath.Join(w.dir, "state"), RunDir: filepath.Join(w.dir, "run"),
 		Ubus: w.broker.Path(), Hostname: "host", Logger: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Reload: w.hup,
-		Sysinfo: w.dir, Sysfs: w.sys,
+		Sysinfo: w.dir, ProbeTime: w.probe, Sysfs: w.sys,
 	}
 }
 

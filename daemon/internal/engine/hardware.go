@@ -3,6 +3,7 @@ package engine
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/inventory"
@@ -158,7 +159,11 @@ func (e *Engine) seen(now time.Time, m *modem, o *model.ObservedModem) {
 		return
 	case o == nil:
 		m.goneSince = now
-		e.note(now, model.KindModem, m.conf.Name, "ModemManager does not show the modem any more", nil)
+		text := "ModemManager does not show the modem any more"
+		if strings.HasPrefix(before.Path, model.ATObject) {
+			text = "the modem is no longer asked over its AT port"
+		}
+		e.note(now, model.KindModem, m.conf.Name, text, nil)
 		return
 	case before == nil || before.Path != o.Path:
 		m.unlock = model.UnlockDone{}
@@ -175,6 +180,6 @@ func (e *Engine) seen(now time.Time, m *modem, o *model.ObservedModem) {
 		e.note(now, model.KindModem, m.conf.Name, text, nil)
 	}
 	m.noteFailed(now, o)
-	m.noteATPort(o)
+	m.notePorts(o)
 	e.history.AddSignal(now, m.conf.Name, o.Signal)
 }

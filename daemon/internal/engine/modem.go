@@ -27,6 +27,7 @@ type modem struct {
 	front         frontSeen
 	card          model.Card
 	tpdu          model.TPDU
+	bankUp        time.Time // when the bank was last connected
 	lostSince     time.Time // when the bank was lost while the card was held
 	muted         string    // why the last command got no answer; "" after one did
 
@@ -35,6 +36,7 @@ type modem struct {
 	goneSince, failedSince time.Time
 	atPort                 string // as last seen
 	vendor, product        string
+	netdev                 string       // likewise
 	line                   model.Source // where the SIM line stands, "" unknown
 	lineErr                string
 	unlock                 model.UnlockDone

@@ -140,7 +140,7 @@ func registered(o *model.ObservedModem) bool {
 func (e *Engine) modemPlan(now time.Time, m *modem) model.ModemPlan {
 	p := model.ModemPlan{
 		Device: e.hardware.identities[m.conf.Name].Device, Network: m.network(),
-		ATPort: m.atPort, Vendor: m.vendor, Product: m.product,
+		ATPort: m.atPort, Vendor: m.vendor, Product: m.product, Netdev: m.netdev,
 	}
 	if !e.settings.Enabled || !m.managed() {
 		return p
@@ -155,11 +155,11 @@ func (e *Engine) modemPlan(now time.Time, m *modem) model.ModemPlan {
 	return p
 }
 
-// noteATPort keeps by which port the modem takes AT commands: when that is
-// needed, ModemManager has let go of it and shows it no more. The port that
+// notePorts keeps by which port the modem takes AT commands, and its network
+// device: when they are needed, ModemManager may show the modem no more. The port that
 // ModemManager itself uses is the last choice.
-func (m *modem) noteATPort(o *model.ObservedModem) {
-	m.vendor, m.product = o.VendorID, o.ProductID
+func (m *modem) notePorts(o *model.ObservedModem) {
+	m.vendor, m.product, m.netdev = o.VendorID, o.ProductID, o.Netdev
 	m.atPort = ""
 	for _, p := range o.Ports {
 		if p.Kind == model.PortAT && (m.atPort == "" || p.Name != o.Primary) {

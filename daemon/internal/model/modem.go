@@ -42,6 +42,10 @@ type ObservedBearer struct {
 	Error     string `json:"error,omitempty"` // why the last attempt failed
 }
 
+// ATObject begins the Path and the Device of a modem that is asked over its AT
+// port, in place of ModemManager; the port follows.
+const ATObject = "at:"
+
 // ObservedModem is one modem as ModemManager shows it now. What this
 // ModemManager or this modem does not tell is empty. The first group says which
 // device it is and outlives a reprobe; Path does not.

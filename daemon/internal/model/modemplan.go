@@ -18,6 +18,8 @@ type ModemPlan struct {
 	// Product its USB identity in hex: a soft reset needs them.
 	ATPort          string
 	Vendor, Product string
+	// Netdev is the modem's network device as last seen.
+	Netdev string
 	// AskAT: ModemManager is not there, so the AT port is free and the modem
 	// is asked over it.
 	AskAT bool

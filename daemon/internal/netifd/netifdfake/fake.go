@@ -1,6 +1,7 @@
 // Package netifdfake is a netifd for tests and demonstrations. It publishes what
 // netifd publishes on a bus (network.interface, an object per interface,
-// network.device, and rpcd's uci with `get`), keeps the states of openwrt/netifd's
+// network.device, rpcd's uci with `get`, and of procd's service that a file
+// changed), keeps the states of openwrt/netifd's
 // interface.c, and tells of changes as that does: an event and two notifications
 // when an interface goes up or down, notifications alone when it is updated or
 // fails, and nothing at all when it starts to be set up, is blocked, or when its
@@ -61,6 +62,12 @@ type iface struct {
 	calls     []string
 }
 
+// Section is a section of a configuration file, for `uci get`.
+type Section struct {
+	Type, Name string // no name: an anonymous one
+	Options    map[string]string
+}
+
 // Fake is a netifd on a bus.
 type Fake struct {
 	client *ubus.Client
@@ -70,17 +77,20 @@ type Fake struct {
 
 	mu     sync.Mutex
 	ifaces map[string]*iface
-	stats  map[string][2]int64 // rx and tx bytes by device
-	gone   bool                // Vanish
+	stats  map[string][2]int64  // rx and tx bytes by device
+	gone   bool                 // Vanish
+	files  map[string][]Section // besides network
+	procd  *ubus.Object
 }
 
 // Start publishes the objects on the bus at a socket path, and keeps them there
 // until Close, also through restarts of the bus.
 func Start(socket string) (*Fake, error) {
-	f := &Fake{ifaces: map[string]*iface{}, stats: map[string][2]int64{}, done: make(chan struct{})}
+	f := &Fake{ifaces: map[string]*iface{}, stats: map[string][2]int64{}, files: map[string][]Section{}, done: make(chan struct{})}
 	f.client = ubus.NewClient(socket, ubus.Options{Backoff: func(int) time.Duration { return 20 * time.Millisecond }})
 	f.main = f.mainObject()
-	for _, o := range []*ubus.Object{f.main, f.deviceObject(), f.uciObject()} {
+	f.procd = &ubus.Object{Path: "service", Methods: []ubus.Method{{Name: "list", Handler: func(_ context.Context, req *ubus.Request) { reply(req, ubus.Table{}) }}}}
+	for _, o := range []*ubus.Object{f.main, f.deviceObject(), f.uciObject(), f.procd} {
 		if err := f.client.AddObject(o); err != nil {
 			return nil, fmt.Errorf("publish %s: %w", o.Path, err)
 		}
@@ -217,6 +227,23 @@ func (f *Fake) SetOption(name, option, value string) {
 		}
 		i.Options = opts
 	})
+}
+
+// SetFile changes a configuration file besides network, as `uci commit` and
+// `reload_config` do: procd tells of it. Without sections there is no such file.
+func (f *Fake) SetFile(config string, sections ...Section) {
+	f.ChangeFileQuietly(config, sections...)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	// Nobody hears it while the bus is away, as with procd.
+	_ = f.procd.Notify(ctx, "config.change", ubus.Table{{Name: "config", Value: config}})
+}
+
+// ChangeFileQuietly is SetFile as an editor does it: nobody is told.
+func (f *Fake) ChangeFileQuietly(config string, sections ...Section) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.files[config] = sections
 }
 
 // Calls returns the verbs that were called on an interface, in order.

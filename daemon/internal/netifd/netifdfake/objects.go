@@ -2,6 +2,7 @@ package netifdfake
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -228,7 +229,7 @@ func (f *Fake) device(name string, up bool) ubus.Table {
 	}
 }
 
-// uciObject answers `uci get` for the configuration `network`, as rpcd does.
+// uciObject answers `uci get` as rpcd does.
 func (f *Fake) uciObject() *ubus.Object {
 	args := []ubus.Arg{{Name: "config", Type: ubus.String}, {Name: "section", Type: ubus.String}, {Name: "option", Type: ubus.String},
 		{Name: "type", Type: ubus.String}, {Name: "match", Type: ubus.TableType}, {Name: "ubus_rpc_session", Type: ubus.String}}
@@ -251,7 +252,7 @@ func (f *Fake) uciGet(config, section, option, typ string) (ubus.Table, ubus.Sta
 	case config == "":
 		return nil, ubus.StatusInvalidArgument
 	case config != "network":
-		return nil, ubus.StatusNotFound
+		return f.otherFile(config, section, option, typ)
 	case section == "":
 		values := ubus.Table{}
 		for n, name := range f.names() {
@@ -272,6 +273,30 @@ func (f *Fake) uciGet(config, section, option, typ string) (ubus.Table, ubus.Sta
 		return ubus.Table{{Name: "value", Value: v}}, ubus.StatusOK
 	}
 	return nil, ubus.StatusNotFound
+}
+
+// otherFile answers for a file besides network, without asking for one section.
+func (f *Fake) otherFile(config, section, option, typ string) (ubus.Table, ubus.Status) {
+	sections := f.files[config]
+	if len(sections) == 0 || section != "" || option != "" {
+		return nil, ubus.StatusNotFound
+	}
+	values := ubus.Table{}
+	for n, s := range sections {
+		if typ != "" && typ != s.Type {
+			continue
+		}
+		name, anonymous := s.Name, s.Name == ""
+		if anonymous {
+			name = fmt.Sprintf("cfg%02x%04x", n+1, len(s.Type)) // libuci hashes; only the form is the same
+		}
+		t := ubus.Table{{Name: ".anonymous", Value: anonymous}, {Name: ".type", Value: s.Type}, {Name: ".name", Value: name}, {Name: ".index", Value: int32(n)}}
+		for _, k := range sortedKeys(s.Options) {
+			t = append(t, ubus.Field{Name: k, Value: s.Options[k]})
+		}
+		values = append(values, ubus.Field{Name: name, Value: t})
+	}
+	return ubus.Table{{Name: "values", Value: values}}, ubus.StatusOK
 }
 
 func (i *iface) section(index int) ubus.Table {
