@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,18 +84,17 @@ func RealDrivers() Drivers {
 
 // App is the running daemon.
 type App struct {
-	opts       Options
-	drivers    Drivers
-	conf       configuration
-	engine     *engine.Engine
-	api        *api.API
-	bus        *ubus.Client
-	mm         *mm.Client
-	netifd     *netifd.Client
-	neighbours *neighbours
-	pulses     gpio.Memory
-	cards      *supervise.Group
-	modems     *supervise.Group
+	opts    Options
+	drivers Drivers
+	conf    configuration
+	engine  *engine.Engine
+	api     *api.API
+	bus     *ubus.Client
+	mm      *mm.Client
+	netifd  *netifd.Client
+	pulses  gpio.Memory
+	cards   *supervise.Group
+	modems  *supervise.Group
 
 	stopping atomic.Bool
 
@@ -130,8 +130,7 @@ func Run(ctx context.Context, o Options, d Drivers) error {
 		return fmt.Errorf("make the ubus object: %w", err)
 	}
 	a.mm = mm.New(mm.Options{Address: d.DBus, Sysfs: o.Sysfs, SignalRate: signalRate, Events: a.engine.Tell})
-	a.netifd = netifd.New(a.bus, netifd.Options{Events: a.engine.Tell})
-	a.neighbours = newNeighbours(a)
+	a.netifd = netifd.New(a.bus, netifd.Options{Events: a.engine.Tell, Memory: filepath.Join(o.RunDir, "networks-down.json")})
 	a.pulses = gpio.NewFileMemory(o.RunDir)
 	a.restoreHistory(ctx)
 	a.serve(ctx)

@@ -126,6 +126,8 @@ type Memory struct {
 
 	waiting time.Time // since when the remote card is waited for
 	parked  bool      // the local card is used meanwhile
+	unread  bool      // what was adopted was not checked against the modem
+	paid    bool      // what an earlier run has left behind was looked at
 
 	run    *run
 	ladder ladder
@@ -172,7 +174,7 @@ func (s *stepper) move() bool {
 		}
 		return s.advance()
 	}
-	return s.startSwitch() || s.startReset()
+	return s.startSwitch() || s.payBack() || s.startReset()
 }
 
 // startSwitch begins a switch if what is wanted is new and not there yet.
@@ -198,10 +200,34 @@ func (s *stepper) startSwitch() bool {
 	return true
 }
 
+// payBack brings the network up if an earlier run of the daemon ended amid a
+// switch, having taken it down. It does so when nothing is to be switched now:
+// what was wanted has come about, or it cannot be had yet, perhaps for want of
+// this very network.
+func (s *stepper) payBack() bool {
+	if s.paid || s.in.Want.Source == "" || s.waiting.IsZero() && !s.any {
+		return false
+	}
+	source := model.Source(first(string(s.source), string(s.in.Seen.Line), string(s.in.Want.Source)))
+	i := s.network(networkFor(s.in.Facts, source))
+	if i == nil {
+		return false
+	}
+	s.paid = true
+	if !i.TakenDown {
+		return false
+	}
+	s.note(model.KindSwitch, "the daemon had stopped amid a switch, with the network down", nil)
+	s.run = &run{kind: model.KindSwitch, target: source, debt: true, begun: s.now, since: s.now}
+	s.mark()
+	s.close("")
+	return true
+}
+
 // refuse answers a want where there is nothing to switch.
 func (s *stepper) refuse() bool {
 	s.adopt()
-	s.source = model.SourceLocal
+	s.source, s.unread = model.SourceLocal, false
 	if s.in.Want.Source == model.SourceRemote {
 		s.failed = "there is neither a card front nor a SIM line"
 		s.note(model.KindSwitch, "no switch to the remote card: "+s.failed, nil)
@@ -269,7 +295,15 @@ func (s *stepper) differs(w Want) bool {
 	t := s.tried
 	return w.Source != t.Source || w.Generation > t.Generation ||
 		w.Card != t.Card && t.Card != "" && w.Card != "" ||
-		s.run == nil && w.ICCID != "" && t.ICCID != "" && !same(w.ICCID, t.ICCID)
+		s.run == nil && w.ICCID != "" && (t.ICCID != "" && !same(w.ICCID, t.ICCID) || s.unread && s.read() != "" && !same(w.ICCID, s.read()))
+}
+
+// read is the ICCID that the modem has read, "" while it has not.
+func (s *stepper) read() model.ICCID {
+	if m := s.in.Seen.Modem; m != nil && m.SIM != nil && settled(m.State) {
+		return m.SIM.ICCID
+	}
+	return ""
 }
 
 // learn takes over what becomes known of the card in use.
@@ -280,6 +314,9 @@ func (s *stepper) learn() {
 	}
 	if s.tried.ICCID == "" {
 		s.tried.ICCID = w.ICCID
+	}
+	if s.unread && w.ICCID != "" && same(w.ICCID, s.read()) {
+		s.unread = false
 	}
 	if m := s.in.Seen.Modem; s.run == nil && m != nil && m.SIM != nil && m.SIM.ICCID != "" && s.failed == "" && s.source != "" {
 		s.remember(s.source, m.SIM.ICCID)
@@ -309,7 +346,7 @@ func (s *stepper) adopt() {
 	w := s.in.Want
 	again := s.any && w.Generation > s.tried.Generation && w.Source == s.source
 	s.tried, s.any, s.source, s.failed, s.since = w, true, w.Source, "", s.now
-	s.waiting, s.parked = time.Time{}, false
+	s.waiting, s.parked, s.unread = time.Time{}, false, w.Source == model.SourceRemote
 	s.plan.Show = w.Source == model.SourceRemote && s.in.Facts.Front
 	if s.in.Facts.Line {
 		s.plan.Line = w.Source

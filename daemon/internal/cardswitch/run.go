@@ -38,6 +38,7 @@ type run struct {
 	inhibited bool
 	stuck     model.LineUse // a line that may be away from rest
 	touched   bool          // something was done that the modem can feel
+	debt      bool          // all there is to do is to bring the network up
 }
 
 func (r *run) current() step {
@@ -57,7 +58,7 @@ func (s *stepper) begin(target model.Source, back bool) {
 		r.touched = before.touched
 	}
 	if !back {
-		s.tried, s.any = s.in.Want, true
+		s.tried, s.any, s.unread = s.in.Want, true, false
 	}
 	r.ways = ways(f, r.mm, s.in.Seen.Modem)
 	r.queue = opening(f, target, r.ways)
@@ -222,7 +223,7 @@ func (s *stepper) fail(reason string) {
 func (s *stepper) close(failed string) {
 	r := s.run
 	source := r.target
-	if !r.touched && s.source != "" {
+	if !r.touched && !r.debt && s.source != "" {
 		source = s.source
 	}
 	r.closing, r.failed = true, failed
@@ -232,7 +233,7 @@ func (s *stepper) close(failed string) {
 // conclude ends the run.
 func (s *stepper) conclude() {
 	r := s.run
-	s.run, s.since = nil, s.now
+	s.run, s.since, s.paid = nil, s.now, true
 	took := s.now.Sub(r.begun).Milliseconds()
 	data := map[string]string{"ms": strconv.FormatInt(took, 10), "outcome": string(model.OutcomeOK)}
 	if r.failed != "" {
@@ -240,6 +241,10 @@ func (s *stepper) conclude() {
 	}
 	if r.kind == model.KindReset {
 		s.concludeReset(r, took, data)
+		return
+	}
+	if r.debt {
+		s.note(model.KindSwitch, fmt.Sprintf("the network was brought up after %d ms", took), data)
 		return
 	}
 	text := fmt.Sprintf("the modem uses the %s card after %d ms", r.target, took)

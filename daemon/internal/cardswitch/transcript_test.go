@@ -189,6 +189,8 @@ func (p *player) network(name, state string) {
 		i.Up, i.Autostart = true, true
 	case "pending":
 		i.Pending, i.Autostart = true, true
+	case "taken-down":
+		i.TakenDown = true
 	case "blocked":
 		i.Errors = []model.InterfaceError{{Subsystem: "modemmanager", Code: "MM_FAILED_REASON_SIM_MISSING"}}
 	}

@@ -29,16 +29,19 @@ type Interface struct {
 	L3Device string `json:"l3_device"` // where its traffic goes; "" unless up
 	// ModemDevice is the `device` option of a modem's protocol: a sysfs path
 	// for modemmanager, /dev/cdc-wdm0 and the like for the others.
-	ModemDevice string         `json:"modem_device,omitempty"`
-	Up          bool           `json:"up"`
-	Pending     bool           `json:"pending"`   // being set up
-	Available   bool           `json:"available"` // its device is there
-	Autostart   bool           `json:"autostart"` // netifd will bring it up by itself
-	Dynamic     bool           `json:"dynamic"`   // made by another interface (wwan0_4)
-	UpSince     time.Time      `json:"up_since"`  // to the second; zero unless up
-	Metric      int            `json:"metric"`
-	Addresses   []netip.Prefix `json:"addresses"`
-	Routes      []Route        `json:"routes"`
+	ModemDevice string `json:"modem_device,omitempty"`
+	Up          bool   `json:"up"`
+	Pending     bool   `json:"pending"`   // being set up
+	Available   bool   `json:"available"` // its device is there
+	Autostart   bool   `json:"autostart"` // netifd will bring it up by itself
+	Dynamic     bool   `json:"dynamic"`   // made by another interface (wwan0_4)
+	// TakenDown: it is down because remsim took it down, in this run or before,
+	// and has not brought it up yet.
+	TakenDown bool           `json:"taken_down,omitempty"`
+	UpSince   time.Time      `json:"up_since"` // to the second; zero unless up
+	Metric    int            `json:"metric"`
+	Addresses []netip.Prefix `json:"addresses"`
+	Routes    []Route        `json:"routes"`
 	// Unused are routes that netifd knows and does not set, the default route
 	// of an interface with defaultroute '0' among them.
 	Unused []Route          `json:"unused_routes,omitempty"`

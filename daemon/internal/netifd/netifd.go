@@ -60,6 +60,9 @@ type Options struct {
 	// Events is told what happens, in order, from Run's goroutine: a
 	// model.NetifdChanged, model.InterfaceChanged or model.InterfaceGone.
 	Events func(model.Event)
+	// Memory is a file that keeps, over a restart, which interfaces were taken
+	// down and not brought up since; "" keeps that in memory only.
+	Memory string
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -74,6 +77,7 @@ type Client struct {
 	mu       sync.Mutex
 	appeared bool               // netifd came since the last question
 	asking   context.CancelFunc // ends the question under way; nil: there is none
+	debts    *debts
 
 	// Below: only Run.
 	up     *bool // as last told
@@ -86,7 +90,7 @@ func New(bus Bus, opts Options) *Client {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	c := &Client{bus: bus, opts: opts, wake: make(chan struct{}, 1), last: map[string]model.Interface{}}
+	c := &Client{bus: bus, opts: opts, wake: make(chan struct{}, 1), debts: newDebts(opts.Memory), last: map[string]model.Interface{}}
 	bus.OnState(func(bool, error) { c.appear() })
 	return c
 }
@@ -209,6 +213,9 @@ func (c *Client) refresh(ctx context.Context) error {
 		var list []model.Interface
 		if list, err = parseDump(t, c.opts.Now()); err == nil {
 			c.nameModems(ctx, list)
+			c.mu.Lock()
+			c.debts.mark(list)
+			c.mu.Unlock()
 			c.tellNetifd(true, "")
 			c.tellInterfaces(list)
 			return nil

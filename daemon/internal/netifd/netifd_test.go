@@ -33,9 +33,15 @@ type watch struct {
 }
 
 func start(t *testing.T, socket string) *watch {
-	w := &watch{t: t, ifaces: map[string]model.Interface{}, news: make(chan struct{}, 1)}
+	w, _ := startWith(t, socket, "")
+	return w
+}
+
+// startWith runs a client that keeps its memory in a file, until stop.
+func startWith(t *testing.T, socket, memory string) (w *watch, stop func()) {
+	w = &watch{t: t, ifaces: map[string]model.Interface{}, news: make(chan struct{}, 1)}
 	w.bus = ubus.NewClient(socket, ubus.Options{Backoff: func(int) time.Duration { return 20 * time.Millisecond }})
-	w.client = netifd.New(w.bus, netifd.Options{Events: w.tell})
+	w.client = netifd.New(w.bus, netifd.Options{Events: w.tell, Memory: memory})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { w.bus.Run(ctx) })
@@ -44,8 +50,9 @@ func start(t *testing.T, socket string) *watch {
 			t.Error(err)
 		}
 	})
-	t.Cleanup(func() { cancel(); running.Wait() })
-	return w
+	stop = func() { cancel(); running.Wait() }
+	t.Cleanup(stop)
+	return w, stop
 }
 
 func (w *watch) tell(e model.Event) {

@@ -14,11 +14,31 @@ import (
 // Up has netifd bring an interface up, and keep it up. It lifts the block that
 // an interface got after a failure. netifd answers before anything was done,
 // and without its device the interface comes up when that comes.
-func (c *Client) Up(ctx context.Context, name string) error { return c.verb(ctx, "up", name) }
+func (c *Client) Up(ctx context.Context, name string) error {
+	err := c.verb(ctx, "up", name)
+	if err == nil {
+		c.mu.Lock()
+		c.debts.pay(name)
+		c.mu.Unlock()
+	}
+	return err
+}
 
 // Down has netifd take an interface down, and leave it down. netifd answers
-// before the connection is gone.
-func (c *Client) Down(ctx context.Context, name string) error { return c.verb(ctx, "down", name) }
+// before the connection is gone. The interface counts as taken down by us until
+// Up, or until somebody else brings it up.
+func (c *Client) Down(ctx context.Context, name string) error {
+	c.mu.Lock()
+	c.debts.add(name)
+	c.mu.Unlock()
+	err := c.verb(ctx, "down", name)
+	if errors.Is(err, ErrNoInterface) {
+		c.mu.Lock()
+		c.debts.pay(name)
+		c.mu.Unlock()
+	}
+	return err
+}
 
 // Renew has netifd ask for the interface's addresses again, where its protocol
 // can.
