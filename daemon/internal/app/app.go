@@ -84,17 +84,18 @@ func RealDrivers() Drivers {
 
 // App is the running daemon.
 type App struct {
-	opts    Options
-	drivers Drivers
-	conf    configuration
-	engine  *engine.Engine
-	api     *api.API
-	bus     *ubus.Client
-	mm      *mm.Client
-	netifd  *netifd.Client
-	pulses  gpio.Memory
-	cards   *supervise.Group
-	modems  *supervise.Group
+	opts       Options
+	drivers    Drivers
+	conf       configuration
+	engine     *engine.Engine
+	api        *api.API
+	bus        *ubus.Client
+	mm         *mm.Client
+	netifd     *netifd.Client
+	neighbours *neighbours
+	pulses     gpio.Memory
+	cards      *supervise.Group
+	modems     *supervise.Group
 
 	stopping atomic.Bool
 
@@ -131,6 +132,7 @@ func Run(ctx context.Context, o Options, d Drivers) error {
 	}
 	a.mm = mm.New(mm.Options{Address: d.DBus, Sysfs: o.Sysfs, SignalRate: signalRate, Events: a.engine.Tell})
 	a.netifd = netifd.New(a.bus, netifd.Options{Events: a.engine.Tell, Memory: filepath.Join(o.RunDir, "networks-down.json")})
+	a.neighbours = newNeighbours(a)
 	a.pulses = gpio.NewFileMemory(o.RunDir)
 	a.restoreHistory(ctx)
 	a.serve(ctx)
