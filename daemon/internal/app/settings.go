@@ -35,6 +35,9 @@ func (o Options) modem(c *config.Config, m config.Modem) engine.Modem {
 		Banks:       make(map[uint16]model.Endpoint),
 		DefaultBank: model.Endpoint{Port: defaultBankPort, TLS: &model.TLSFiles{}, Ping: config.BankPing},
 	}
+	if c.IonMesh.Enabled && c.IonMesh.MappingMode == kiProxy {
+		e.Cache, e.AuthPerHour = string(config.CacheFull), kiProxyAuths
+	}
 	e.Front, e.NoFront = chooseFront(m)
 	e.Match = engine.Match{By: m.Match.By, Value: m.Match.Value}
 	e.NetworkRemote, e.FallbackLocal, e.MMReset = m.NetworkRemote, m.Fallback == config.FallbackLocal, m.MMReset
@@ -53,6 +56,14 @@ func (o Options) modem(c *config.Config, m config.Modem) engine.Modem {
 	}
 	return e
 }
+
+// In mapping mode kiProxy (docs/KIPROXY.md) files come from what is kept of the card, and
+// kiProxyAuths bounds the authentications per hour: a modem that roams at a border does a
+// few dozen at worst.
+const (
+	kiProxy      = "KI_PROXY_SWSIM"
+	kiProxyAuths = 60
+)
 
 // defaultBankPort is bankd's port.
 const defaultBankPort = 9999

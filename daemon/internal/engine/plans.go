@@ -74,6 +74,6 @@ func (m *modem) cardPlan(enabled bool) model.CardPlan {
 		ATR:         m.conf.ATR,
 		Hold:        m.assigned != nil && m.shownSlot == *m.assigned, // the card of another slot is not held
 		TraceActive: m.tracing,
-		Cache:       m.conf.Cache, StatusInterval: m.conf.StatusInterval,
+		Cache:       m.conf.Cache, StatusInterval: m.conf.StatusInterval, AuthPerHour: m.conf.AuthPerHour,
 	}
 }

@@ -48,9 +48,10 @@ type Modem struct {
 	FrontDevice string
 	NoFront     string
 	ATR         []byte // overrides the bank's when not empty
-	// Cache and StatusInterval go to the card plan as they are.
+	// Cache, StatusInterval and AuthPerHour go to the card plan as they are.
 	Cache          string
 	StatusInterval time.Duration
+	AuthPerHour    int
 	// Session is the configured plan: client slot, servers, direct bank.
 	Session model.SessionPlan
 	// Banks are the configured banks, by id, for `map` without an address.

@@ -61,4 +61,7 @@ type CardPlan struct {
 	// unless the cache is off. 0: all go.
 	Cache          string
 	StatusInterval time.Duration
+	// AuthPerHour bounds AUTHENTICATE and RUN GSM ALGORITHM: whoever has stolen a
+	// session shall not use the card as an oracle (docs/KIPROXY.md). 0: no bound.
+	AuthPerHour int
 }

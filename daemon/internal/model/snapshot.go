@@ -182,6 +182,7 @@ type TPDU struct {
 	Received int64   `json:"received"`
 	Errors   int64   `json:"errors"`
 	Cached   int64   `json:"cached"` // commands answered on this side, from what the card said before
+	Auth     int64   `json:"auth"`   // AUTHENTICATE and RUN GSM ALGORITHM that went to the card
 	RTTp50   float64 `json:"rtt_p50_ms"`
 	RTTp99   float64 `json:"rtt_p99_ms"`
 }

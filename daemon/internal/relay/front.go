@@ -116,7 +116,11 @@ func (s *Session) Command(id uint64, tpdu []byte) {
 		s.void() // the front gave up on it without telling
 	}
 	now := s.now()
-	if why := s.refusal(tpdu); why != "" {
+	why := s.refusal(tpdu)
+	if why == "" && authenticates(tpdu) && !s.quota.take(now, s.plan.AuthPerHour) {
+		why = fmt.Sprintf("more than %d authentications an hour are not allowed", s.plan.AuthPerHour)
+	}
+	if why != "" {
 		s.mute(id, tpdu, why)
 		s.arm(now)
 		return

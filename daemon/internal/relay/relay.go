@@ -159,6 +159,7 @@ type Session struct {
 	local local
 	sync  catchUp
 	check bool
+	quota quota
 
 	stats    counters
 	probing  *probe

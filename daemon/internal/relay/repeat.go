@@ -21,6 +21,7 @@ const (
 	insDeactivateFile     = 0x04
 	insActivateFile       = 0x44
 	insAuthenticate       = 0x88
+	insAuthenticateOdd    = 0x89 // with its data in TLVs
 	insTerminalProfile    = 0x10
 	insFetch              = 0x12
 	insTerminalResponse   = 0x14

@@ -20,6 +20,12 @@ import (
 // TestNoSecretGetsOut runs commands with secrets through everything that can befall
 // them, and looks for the secrets in all that a session tells.
 func TestNoSecretGetsOut(t *testing.T) {
+	for _, mode := range []string{"off", "full"} {
+		t.Run("cache "+mode, func(t *testing.T) { noSecretGetsOut(t, mode) })
+	}
+}
+
+func noSecretGetsOut(t *testing.T, mode string) {
 	synctest.Test(t, func(t *testing.T) {
 		profile := cardfake.Default()
 		profile.PINEnabled = true
@@ -35,7 +41,7 @@ func TestNoSecretGetsOut(t *testing.T) {
 		front := &fakeFront{say: func(string, ...any) {}, limits: card.Limits{Answer: time.Second, MaxATR: 33, Removes: true}}
 		var last []byte
 		front.answer = func(_ uint64, r []byte) { last = append([]byte(nil), r...) }
-		s.SetPlan(model.CardPlan{Show: true, Hold: true, TraceActive: true})
+		s.SetPlan(model.CardPlan{Show: true, Hold: true, TraceActive: true, Cache: mode, StatusInterval: time.Hour})
 		s.FrontUp(front)
 
 		var bank *fakeBank

@@ -16,7 +16,7 @@ const statsInterval = instant(time.Second)
 // counters count what passed, for model.TPDUStats.
 type counters struct {
 	sent, received, errors int64
-	cached, checked        int64
+	cached, checked, auth  int64
 
 	rtt  [window]uint32 // microseconds
 	next int            // where the next one goes
@@ -52,7 +52,7 @@ func (c *counters) failed() {
 
 // snapshot computes the figures, in milliseconds, by the nearest rank.
 func (c *counters) snapshot() model.TPDU {
-	t := model.TPDU{Sent: c.sent, Received: c.received, Errors: c.errors, Cached: c.cached}
+	t := model.TPDU{Sent: c.sent, Received: c.received, Errors: c.errors, Cached: c.cached, Auth: c.auth}
 	if c.n == 0 {
 		return t
 	}

@@ -175,7 +175,7 @@ func (u *catchUp) answer(response []byte) {
 	u.next++
 	_, sw1, sw2 := split(response)
 	if got := uint16(sw1)<<8 | uint16(sw2); !st.accepts(got) && u.bad == "" {
-		u.bad = fmt.Sprintf("%s was answered %04X, %04X before", card.Instruction(st.tpdu[0], st.tpdu[1]), got, st.sw)
+		u.bad = fmt.Sprintf("%s was answered %04X when the selection was restored, %04X before", card.Instruction(st.tpdu[0], st.tpdu[1]), got, st.sw)
 	}
 }
 
@@ -200,6 +200,9 @@ func (s *Session) dispatch(now instant) {
 	}
 	p.sent, p.sentAt = true, now
 	s.stats.sentOne()
+	if authenticates(p.tpdu()) {
+		s.stats.auth++
+	}
 	s.send(owesCommand, p.tpdu(), now)
 }
 
@@ -236,7 +239,7 @@ func (s *Session) astray() {
 	if s.local.cache != nil {
 		s.local.cache.Break()
 	}
-	s.replace(why + " when its selection was restored")
+	s.replace(why)
 }
 
 // same compares what two commands select, not what they answer.

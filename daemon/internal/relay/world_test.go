@@ -274,6 +274,14 @@ func (w *world) plan(args []string) error {
 			p.TraceActive = true
 		case "atr":
 			p.ATR = mustHex(value)
+		case "auth":
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				return err
+			}
+			p.AuthPerHour = n
+		case "cache":
+			p.Cache, p.StatusInterval = value, 10*time.Minute
 		case "limit":
 			d, err := time.ParseDuration(value)
 			if err != nil {
