@@ -100,6 +100,20 @@ func TestPowerState(t *testing.T) {
 	}
 }
 
+// A modem that restarts while it is inhibited, as a soft reset makes it do, may be
+// given back before it is there again (mm-base-manager.c looks among the
+// inhibitions, not among the devices).
+func TestInhibitionIsLiftedWhileTheModemRestarts(t *testing.T) {
+	s, w := fakeStage(t, "1.24.0")
+	before := s.modem(t, "modem", func(model.ObservedModem) bool { return true })
+	require.NoError(t, s.client.Inhibit(t.Context(), s.device()))
+	s.gone(t, "inhibited modem")
+	w.m.Unplug()
+	require.NoError(t, s.client.Uninhibit(t.Context(), s.device()))
+	w.m.Plug()
+	s.anew(t, before, "restarted modem", inState("disabled"))
+}
+
 func TestVerbErrors(t *testing.T) {
 	const prefix = "org.freedesktop.ModemManager1.Error."
 	s, w := fakeStage(t, "1.24.0")

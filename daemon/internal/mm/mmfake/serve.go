@@ -103,7 +103,8 @@ func (f *Fake) object(path dbus.ObjectPath) properties {
 }
 
 func (f *Fake) inhibit(sender, device string, on bool) (after func(), err *dbus.Error) {
-	i := slices.IndexFunc(f.modems, func(m *Modem) bool { return m.plugged && m.spec.Device == device })
+	// An inhibition outlives the device: it may restart meanwhile.
+	i := slices.IndexFunc(f.modems, func(m *Modem) bool { return (m.plugged || !on) && m.spec.Device == device })
 	if i < 0 {
 		return nil, failed("Core.NotFound", "Device '"+device+"' not found")
 	}
