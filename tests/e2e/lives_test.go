@@ -51,7 +51,7 @@ func TestUbusProgramOfOpenWrt(t *testing.T) {
 func TestTermination(t *testing.T) {
 	onEachBus(t, func(t *testing.T, kind rig.BusKind) {
 		s := newStage(t, kind, nil)
-		s.daemon.Stderr.Contains(t, "msg=started")
+		s.daemon.Stderr.Contains(t, `msg="started, version`)
 		s.stop() // just started, and connecting
 
 		s.daemon.Start()
@@ -86,7 +86,7 @@ func TestTerminationWhileNothingAnswers(t *testing.T) {
 	bus := &rig.Bus{Socket: rig.Dir(t) + "/nobody.sock"}
 	s := &stage{T: t, peers: peers, bus: bus, daemon: rig.StartDaemon(t, rig.DaemonOptions{Bus: bus, UCI: peers.UCI()})}
 	peers.Do("server stop")
-	s.daemon.Stderr.Contains(t, "msg=started")
+	s.daemon.Stderr.Contains(t, `msg="started, version`)
 	s.stop()
 }
 
@@ -177,7 +177,7 @@ func TestBadConfigurationAtStart(t *testing.T) {
 func TestWithoutAConfigurationFile(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, rig.BusKinds()[0], nil)
-	s.daemon.Stderr.Contains(t, "msg=started")
+	s.daemon.Stderr.Contains(t, `msg="started, version`)
 	s.stop()
 	other := rig.StartDaemon(t, rig.DaemonOptions{Bus: s.bus, UCI: ""})
 	st := other.Until("it lives", rig.InState("stopped"))

@@ -232,6 +232,31 @@ func TestReloadKeepsWhatIsKnownOfAModem(t *testing.T) {
 	})
 }
 
+func TestSilentCardIsForgottenWhenItComesBack(t *testing.T) {
+	run(t, settings(), func(b *bench) {
+		b.tell(serverUp(), assigned(), bankUp(), cardIs(model.CardReady, "card inserted"))
+		s := b.tell(model.CommandMuted{At: now(), Modem: "primary", Reason: "READ BINARY got no answer within 30 s"})
+		require.Equal(t, model.StateDegraded, s.State)
+		require.Equal(t, "card-silent", s.Health.Findings[0].Code)
+		b.tell(bankLost(model.PeerNoCard, "no card"), cardIs(model.CardLost, "held"))
+		time.Sleep(time.Second)
+		s = b.tell(bankUp(), cardIs(model.CardReady, "bank back"))
+		require.Equal(t, model.StateOperational, s.State)
+		require.Empty(t, s.Health.Findings)
+	})
+}
+
+func TestBankThatTheRelayDropsIsNotBack(t *testing.T) {
+	run(t, settings(), func(b *bench) {
+		b.tell(serverUp(), assigned(), bankUp(), cardIs(model.CardReady, "card inserted"))
+		time.Sleep(time.Minute)
+		s := b.tell(cardIs(model.CardLost, "the bank is out of step")) // before the connection is reported lost
+		require.Contains(t, s.Reason, "is away")
+		time.Sleep(time.Second)
+		require.Contains(t, b.tell(bankUp()).Reason, "is back")
+	})
+}
+
 func TestCardOfAnotherSlotIsNotHeld(t *testing.T) {
 	run(t, settings(), func(b *bench) {
 		b.tell(serverUp(), assigned(), bankUp(), cardIs(model.CardReady, "card inserted"))

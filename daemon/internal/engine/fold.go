@@ -76,6 +76,7 @@ func (e *Engine) foldPeer(m *modem, ev model.PeerChanged) {
 	case model.ConnConnected:
 		p.Reason, p.code = "", ""
 		if ev.Peer == model.PeerBankd {
+			m.bankUp = ev.When()
 			m.noteBank(ev)
 		}
 		e.note(ev.When(), kind, ev.Modem, fmt.Sprintf("connected to %s %s", name, ev.Address), nil)
@@ -149,6 +150,9 @@ func (e *Engine) foldCard(m *modem, ev model.CardChanged) {
 	}
 	if m.assigned != nil && m.bankd.State == model.ConnConnected && m.cardWorks() {
 		m.shownSlot = *m.assigned
+	}
+	if was == model.CardLost || was == model.CardAbsent || was == model.CardNone {
+		m.muted = "" // a card that came back or anew starts with a clean sheet
 	}
 	switch {
 	case ev.State == model.CardLost && was != model.CardLost:

@@ -104,7 +104,7 @@ func (m *modem) judgeSwitch() (v verdict, counts bool) {
 func (m *modem) judgeHeld(now time.Time, grace time.Duration) verdict {
 	end := m.lostSince.Add(grace)
 	why := orElse(m.bankd.Reason, "connection lost")
-	if m.bankd.State == model.ConnConnected {
+	if m.bankd.State == model.ConnConnected && m.bankUp.After(m.lostSince) {
 		return verdict{state: model.StateRideThrough, // the relay's deadline ends this, no wake-up is needed
 			reason: fmt.Sprintf("%s: bank %s is back, the card is brought to where the modem left it", m.conf.Name, m.where())}
 	}
