@@ -3,6 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p build
+rm -f build/failed
 go build -trimpath -tags nethttpomithttp2 -o build/ ./daemon/cmd/...
 go build -o build/report ./tests/report
 export REMSIM_BUILD="$PWD/build"
@@ -24,13 +25,15 @@ fi
 # own, which a loaded machine does not meet.
 heavy="./daemon/internal/app ./daemon/internal/mm ./daemon/internal/card/vpcd ./daemon/internal/card/uimremote
 	./tests/e2e ./tests/interop/pcsc ./tests/pcscrig ./tests/vm"
+# shellcheck disable=SC2086 # a list of words
 light=$(go list ./daemon/... ./tests/... | grep -vxF "$(go list $heavy)")
 run() { # FLAGS AND PACKAGES...
 	go test $race -json -tags nethttpomithttp2 -timeout 15m "$@"
 }
 # shellcheck disable=SC2086 # lists of words
 {
-	run $light || true
-	run -p 1 -parallel 3 $heavy || true
+	run $light || touch build/failed
+	run -p 1 -parallel 3 $heavy || touch build/failed
 } | build/report || status=$?
+[ ! -e build/failed ] || status=1 # go test failed in a way that the report did not see
 exit $status
