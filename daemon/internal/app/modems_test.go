@@ -286,6 +286,11 @@ func TestBrokenSetUpsEndInTheRightSentence(t *testing.T) {
 			f := w.untilFinding(tt.code)
 			require.Contains(t, f.Text, tt.text)
 			require.Contains(t, f.Fix, tt.fix)
+			var doctor struct {
+				Verdict string `json:"verdict"`
+			}
+			require.NoError(t, w.call("diagnose", nil, &doctor))
+			require.Contains(t, doctor.Verdict, tt.text, "the doctor's verdict")
 		})
 	}
 }

@@ -17,6 +17,7 @@ func Diagnose(s *model.Snapshot, modem string) (checks []model.Check, verdict st
 		if modem != "" && m.Name != modem {
 			continue
 		}
+		d.hardware(m)
 		if m.Card.Source != model.SourceRemote {
 			d.add(m.Name+" card", "configuration", func() (bool, string, string) {
 				return true, "uses its own local card", ""
@@ -31,6 +32,40 @@ func Diagnose(s *model.Snapshot, modem string) (checks []model.Check, verdict st
 		}
 	}
 	return d.checks, "everything that was checked works"
+}
+
+// Findings about the modem as a device, and about its card and network.
+var (
+	deviceCodes = []string{ModemManagerMissing, "modem-", ATPortHung, ATPortBusy, "line-", PowerOff, TwoOwners}
+	cardCodes   = []string{"sim-", "pin-", PUKNeeded, WrongCard, SwitchFailed, RegistrationDenied}
+)
+
+// hardware adds the checks of the modem itself, where one is there or should be.
+func (d *diagnosis) hardware(m model.Modem) {
+	missing, noMM := d.found("modemmanager", ModemManagerMissing)
+	device, bad := d.found(m.Name, deviceCodes...)
+	network, ill := d.found(m.Name, cardCodes...)
+	if !m.Present && !bad && !ill && !noMM {
+		return // no option match: a front without a modem of ours
+	}
+	name := m.Name + " modem"
+	d.add(name, "configuration", func() (bool, string, string) {
+		switch {
+		case bad:
+			return false, device.Text, device.Fix
+		case noMM && !m.Present:
+			return false, missing.Text, missing.Fix
+		case !m.Present:
+			return false, "it is not there", "Wait a moment: it is being probed or reset."
+		}
+		return true, fmt.Sprintf("%s %s, %s", m.Manufacturer, m.Model, m.State), ""
+	})
+	d.add(m.Name+" network", name, func() (bool, string, string) {
+		if ill {
+			return false, network.Text, network.Fix
+		}
+		return true, fmt.Sprintf("%s %s %s", orUnknown(m.Registration), m.Operator, m.AccessTechnology), ""
+	})
 }
 
 type diagnosis struct {

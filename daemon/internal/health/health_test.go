@@ -70,3 +70,21 @@ func TestDiagnosisNamesTheFirstBrokenLinkAndNotWhatHangsOnIt(t *testing.T) {
 	_, verdict = health.Diagnose(s, "iot")
 	require.Equal(t, "everything that was checked works", verdict)
 }
+
+func TestDiagnosisOfAModemThatIsThere(t *testing.T) {
+	s := &model.Snapshot{Modems: []model.Modem{{Name: "iot", Present: true, Manufacturer: "Quectel", Model: "EC25", State: "registered",
+		Registration: "home", Operator: "Test", Card: model.Card{Source: model.SourceLocal}}}}
+	checks, verdict := health.Diagnose(s, "")
+	require.Equal(t, "everything that was checked works", verdict)
+	require.Equal(t, "Quectel EC25, registered", checks[1].Text)
+
+	s.Health.Findings = []model.Finding{{Code: "pin-wrong", Subject: "iot", Text: "the card refused the configured PIN", Fix: "correct it"}}
+	_, verdict = health.Diagnose(s, "")
+	require.Equal(t, "iot network: the card refused the configured PIN", verdict)
+
+	s.Modems[0].Present = false
+	s.Health.Findings = []model.Finding{{Code: "modemmanager-missing", Subject: "modemmanager", Text: "ModemManager is not running", Fix: "start it"}}
+	checks, verdict = health.Diagnose(s, "")
+	require.Equal(t, "iot modem: ModemManager is not running", verdict)
+	require.Equal(t, "not checked, because this failed: iot modem", checks[2].Text)
+}
