@@ -374,6 +374,7 @@ func (s *stepper) status() model.SwitchStatus {
 	}
 	if r := s.run; r != nil {
 		st.Running, st.WayBack, st.Step = true, r.back, r.current().name()
+		st.Reset = r.kind == model.KindReset
 		st.Since = r.begun.Unix()
 	} else if !s.waiting.IsZero() {
 		st.Step = "waiting for the remote card"

@@ -95,6 +95,10 @@ func (m *modem) judgeSwitch() (v verdict, counts bool) {
 		return v, false
 	case m.status.Failed != "":
 		return verdict{state: model.StateDegraded, reason: fmt.Sprintf("%s: the %s card is not in use: %s", m.conf.Name, m.wantedSource(), m.status.Failed)}, true
+	case m.status.Running && m.status.Reset:
+		return verdict{state: model.StateStarting, reason: fmt.Sprintf("%s: the modem is being reset: %s", m.conf.Name, m.status.Step)}, true
+	case m.status.Running && m.status.WayBack:
+		return verdict{state: model.StateStarting, reason: fmt.Sprintf("%s: going back to the local card: %s", m.conf.Name, m.status.Step)}, true
 	case m.status.Running:
 		return verdict{state: model.StateStarting, reason: fmt.Sprintf("%s: changing to the %s card: %s", m.conf.Name, m.wantedSource(), m.status.Step)}, true
 	}

@@ -86,17 +86,10 @@ const (
 	OutcomeDropped SwitchOutcome = "dropped" // something else was wanted meanwhile
 )
 
-// SwitchStep is one finished step of a card switch or a reset.
-type SwitchStep struct {
-	Name    string        `json:"name"`
-	Outcome SwitchOutcome `json:"outcome"`
-	MS      int64         `json:"ms"`
-	Text    string        `json:"text"`
-}
-
 // SwitchStatus is where the card switch of a modem stands.
 type SwitchStatus struct {
 	Running bool   `json:"running"`
+	Reset   bool   `json:"reset"`    // what runs is a reset, not a switch
 	WayBack bool   `json:"way_back"` // on the way back to the local card
 	Step    string `json:"step"`     // under way, "" when idle
 	Source  Source `json:"source"`   // the card that is in use, as far as known; "" unknown
