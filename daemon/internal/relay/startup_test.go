@@ -308,3 +308,19 @@ func BenchmarkCachedTPDU(b *testing.B) {
 	}
 	require.Equal(b, flights, a.flights)
 }
+
+// TestCheckModeSeesADifference changes a file behind the relay's back.
+func TestCheckModeSeesADifference(t *testing.T) {
+	u := cardfake.StartUps()[0]
+	a, twin := newAttach(t, "safe", true, cardfake.Default()), cardfake.New(cardfake.Default())
+	here, there := home(a.card), home(twin)
+	requireSame(t, direct(t, twin, u, there), a.start(u, here))
+	other := mustHex("080910101032547699")
+	other[8] = 0x89
+	require.NoError(t, a.card.SetBinary(other, cardfake.USIM, 0x6F07))
+	require.NoError(t, twin.SetBinary(other, cardfake.USIM, 0x6F07))
+	for range 2 {
+		requireSame(t, direct(t, twin, u, there), a.start(u, here))
+		require.Equal(t, []string{"the card's answer to READ BINARY EF.IMSI is not the one that was kept; nothing is kept of this card any more"}, a.notes)
+	}
+}

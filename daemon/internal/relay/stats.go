@@ -16,7 +16,7 @@ const statsInterval = instant(time.Second)
 // counters count what passed, for model.TPDUStats.
 type counters struct {
 	sent, received, errors int64
-	cached, checked, auth  int64
+	cached, auth           int64
 
 	rtt  [window]uint32 // microseconds
 	next int            // where the next one goes
