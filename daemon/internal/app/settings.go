@@ -46,7 +46,6 @@ func (o Options) modem(c *config.Config, m config.Modem) engine.Modem {
 	reset, hasReset := lines[model.LineReset]
 	_, e.HasPowerLine = lines[model.LinePower]
 	e.HasResetLine, e.ResetIsPower = hasReset, hasReset && resetIsPower(o.board(), reset)
-	e.FrontRemoves = e.Front == "vpcd" || e.Front == "uim-remote"
 	for _, b := range c.Banks {
 		e.Banks[b.ID] = o.credentials(b.Endpoint())
 	}

@@ -134,7 +134,7 @@ func (e *Engine) foldAssigned(m *modem, ev model.Assigned) {
 }
 
 func (e *Engine) foldFront(m *modem, ev model.FrontChanged) {
-	m.front = frontSeen{reported: true, up: ev.Up, kind: ev.Kind, device: ev.Device, reason: ev.Reason, since: ev.When()}
+	m.front = frontSeen{reported: true, up: ev.Up, removes: ev.Removes, kind: ev.Kind, device: ev.Device, reason: ev.Reason, since: ev.When()}
 	text := fmt.Sprintf("front %s ready on %s", ev.Kind, ev.Device)
 	if !ev.Up {
 		text = fmt.Sprintf("front %s on %s is down: %s", ev.Kind, ev.Device, ev.Reason)

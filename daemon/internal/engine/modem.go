@@ -61,6 +61,7 @@ type peer struct {
 type frontSeen struct {
 	reported bool
 	up       bool
+	removes  bool // the modem sees when the front's card goes
 	kind     string
 	device   string
 	reason   string

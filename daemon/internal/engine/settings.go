@@ -40,8 +40,6 @@ type Modem struct {
 	HasSIMLine, HasResetLine, HasPowerLine bool
 	ResetIsPower                           bool
 	MMReset                                bool
-	// FrontRemoves: the modem sees when the front's card goes.
-	FrontRemoves bool
 	// Front is the kind of front the modem will get, or "" with the reason
 	// in NoFront.
 	Front       string

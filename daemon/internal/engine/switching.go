@@ -62,7 +62,7 @@ func (e *Engine) switchInput(now time.Time, m *modem) cardswitch.Input {
 func (m *modem) facts() cardswitch.Facts {
 	c := m.conf
 	return cardswitch.Facts{
-		Modem: c.Name, Line: c.HasSIMLine, Front: c.Front != "", FrontRemoves: c.FrontRemoves,
+		Modem: c.Name, Line: c.HasSIMLine, Front: c.Front != "", FrontRemoves: m.front.removes,
 		Network: c.Network, NetworkRemote: c.NetworkRemote, FallbackLocal: c.FallbackLocal,
 		Rungs: m.rungs(), ResetIsPower: c.ResetIsPower, PowerLine: c.HasPowerLine,
 	}

@@ -61,7 +61,10 @@ type FrontChanged struct {
 	Kind   string
 	Device string
 	Up     bool
-	Reason string // why it is down
+	// Removes: the modem sees when this front's card goes. It may be known
+	// only once the device is open.
+	Removes bool
+	Reason  string // why it is down
 }
 
 // TPDUStats are a session's counters, reported at most once a second while

@@ -20,7 +20,7 @@ func (s *Session) FrontUp(f card.Front) {
 		s.loseFront("another front took its place")
 	}
 	s.front, s.info, s.limits = f, f.Info(), f.Limits()
-	s.emit(model.FrontChanged{At: stamp(), Modem: s.modem, Kind: s.info.Kind, Device: s.info.Device, Up: true})
+	s.emit(model.FrontChanged{At: stamp(), Modem: s.modem, Kind: s.info.Kind, Device: s.info.Device, Up: true, Removes: s.limits.Removes})
 	s.settle("the front is ready")
 	now := s.now()
 	s.pump(now)
