@@ -257,7 +257,7 @@ func refusedByDaemon(s *stage) {
 		want{args: "sim nosuch local", code: 1, stderr: []string{`there is no modem "nosuch"; configured: primary`}},
 		want{args: "unmap nosuch", code: 1, stderr: []string{`there is no modem "nosuch"; configured: primary`}},
 		want{args: "map 1 1024", code: 1, stderr: []string{"argument slot: 1024 is not 0..1023"}},
-		want{args: "map 7 1", code: 1, stderr: []string{"argument host is missing, and no bank section has bank_id 7"}},
+		want{args: "map 7 1", code: 1, stderr: []string{"argument host is missing: bank 7 is in no bank section and was not reached yet"}},
 		want{args: "map --port 70000 1 1", code: 1, stderr: []string{"argument port: 70000 is not 1..65535"}},
 		want{args: "test moon", code: 1, stderr: []string{`"moon" is not one of server bank card`}},
 		want{args: "trace --limit 201", code: 1, stderr: []string{"argument limit: 201 is not 1..200"}},
