@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/app"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/cardfake"
+	"github.com/terminills/remsim-openwrt/daemon/internal/card/vpcd/vpcdfake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/gpio"
 	"github.com/terminills/remsim-openwrt/daemon/internal/gpio/gpiofake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/mm"
@@ -237,7 +239,7 @@ func newSwitchWorld(t testing.TB, build func(t testing.TB) rack) *switchWorld {
 }
 
 // background runs fn until the test ends.
-func (w *switchWorld) background(fn func(ctx context.Context)) {
+func (w *world) background(fn func(ctx context.Context)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() { fn(ctx) })
@@ -293,10 +295,12 @@ func (w *switchWorld) setSlot(iccid string) {
 // remoteCard is the ICCID of the card in the reader, "" without one. in is the
 // one that was read before: only whether it is still there is asked then.
 func (w *switchWorld) remoteCard(ctx context.Context, in string) string {
-	look, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if _, err := w.reader.WaitCard(look); err != nil {
+	if _, err := w.reader.ATR(ctx); errors.Is(err, vpcdfake.ErrNoCard) {
 		return ""
+	} else if err != nil {
+		return in // nobody knows
 	}
 	if w.crossed.Load() {
 		return crossedICCID
@@ -304,8 +308,6 @@ func (w *switchWorld) remoteCard(ctx context.Context, in string) string {
 	if in == cardfake.Default().ICCID.String() {
 		return in
 	}
-	ctx, cancel = context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
 	if _, err := w.reader.PowerOn(ctx); err != nil {
 		return ""
 	}

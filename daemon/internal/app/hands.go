@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,7 @@ type hands struct {
 	specs map[model.LineUse]gpio.Spec
 	slot  card.SlotSelector // a front that turns the SIM slot by itself; nil: none
 
+	linesMu sync.Mutex // guards lines: a worker pulses one while the SIM line is turned
 	lines   map[model.LineUse]*gpio.Line
 	off     map[model.LineUse]string // supplies reported as off
 	stands  model.Source             // where the SIM line was last reported
@@ -88,6 +90,8 @@ func (h *hands) run(ctx context.Context) error {
 }
 
 func (h *hands) close() {
+	h.linesMu.Lock()
+	defer h.linesMu.Unlock()
 	for use, l := range h.lines {
 		_ = l.Close() // the level stays: it is the next owner's
 		delete(h.lines, use)
@@ -100,6 +104,8 @@ func now() model.At { return model.At{Time: time.Now()} }
 
 // open takes a line unless it is held already, and reports when that fails.
 func (h *hands) open(use model.LineUse) (*gpio.Line, error) {
+	h.linesMu.Lock()
+	defer h.linesMu.Unlock()
 	if l := h.lines[use]; l != nil {
 		return l, nil
 	}

@@ -23,6 +23,7 @@ type looked struct {
 	match engine.Match
 	specs map[model.LineUse]gpio.Spec
 	front card.Front
+	hands *hands
 	task  *supervise.Handle
 }
 
@@ -49,9 +50,11 @@ func (a *App) lookAfter(s engine.Settings) {
 			wanted[m.Name] = l
 		}
 	}
+	begun := make(map[string]int64) // actions, which no successor repeats
 	for name, l := range a.looking {
 		if w := wanted[name]; w == nil || !w.same(l) {
 			l.task.Stop()
+			begun[name] = l.hands.lastID
 			delete(a.looking, name)
 		}
 	}
@@ -67,6 +70,7 @@ func (a *App) lookAfter(s engine.Settings) {
 			continue
 		}
 		h := a.newHands(s.Modems[i], w.specs, w.front)
+		h.lastID, w.hands = begun[m.Name], h
 		w.task = a.modems.Start(supervise.Task{Name: m.Name + " modem", Run: h.run})
 		a.looking[m.Name] = w
 	}

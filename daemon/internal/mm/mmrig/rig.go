@@ -35,6 +35,8 @@ type Rig struct {
 	t     testing.TB
 	dir   string
 	space *space // nil: no privilege needed
+	// parent starts every program that needs no namespace.
+	parent *thread
 
 	mu       sync.Mutex
 	bus      *exec.Cmd
@@ -101,7 +103,7 @@ func start(t testing.TB, devices bool) *Rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Rig{t: t, dir: dir, plugged: map[*Modem]*device{}, shelved: map[*Modem]bool{}}
+	r := &Rig{t: t, dir: dir, parent: newThread(), plugged: map[*Modem]*device{}, shelved: map[*Modem]bool{}}
 	t.Cleanup(r.stop)
 	if devices {
 		if r.space, err = newSpace(dir); err != nil {
@@ -151,7 +153,7 @@ func (r *Rig) StartBus() {
 	r.must(err)
 	cmd.Stderr = &bytes.Buffer{}
 	cmd.SysProcAttr = mortal()
-	r.must(cmd.Start())
+	r.must(r.parent.do(cmd.Start))
 	// The address is printed once the socket listens.
 	if n, err := out.Read(make([]byte, 512)); n == 0 {
 		r.t.Fatalf("dbus-daemon said nothing: %v %s", err, cmd.Stderr)
@@ -193,7 +195,7 @@ func (r *Rig) StartMM() {
 	if r.space != nil {
 		r.must(r.space.do(cmd.Start))
 	} else {
-		r.must(cmd.Start())
+		r.must(r.parent.do(cmd.Start))
 	}
 	r.mu.Lock()
 	r.mm = cmd
@@ -309,6 +311,7 @@ func (r *Rig) stop() {
 	if r.space != nil {
 		r.space.close()
 	}
+	r.parent.close()
 	if r.t.Failed() && os.Getenv("MMRIG_KEEP") != "" {
 		r.t.Logf("kept %s", r.dir)
 		return

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -17,10 +16,8 @@ import (
 // program started from it gets its own mounts too: dir/sys as /sys and dir/dev
 // as /dev.
 type space struct {
-	dir  string
-	todo chan func()
-	done chan struct{}
-
+	*thread
+	dir   string
 	proxy proxy
 }
 
@@ -35,15 +32,7 @@ func newSpace(dir string) (*space, error) {
 			return nil, err
 		}
 	}
-	s := &space{dir: dir, todo: make(chan func()), done: make(chan struct{})}
-	go func() {
-		defer close(s.done)
-		// Never unlocked: the thread ends with the goroutine, and its namespace with it.
-		runtime.LockOSThread()
-		for f := range s.todo {
-			f()
-		}
-	}()
+	s := &space{dir: dir, thread: newThread()}
 	if err := s.do(func() error { return unix.Unshare(unix.CLONE_NEWNET) }); err != nil {
 		s.close()
 		return nil, fmt.Errorf("network namespace: %w", err)
@@ -53,13 +42,6 @@ func newSpace(dir string) (*space, error) {
 		return nil, fmt.Errorf("mount namespace: %w: %s", err, out)
 	}
 	return s, nil
-}
-
-// do runs f on the thread that is in the namespace.
-func (s *space) do(f func() error) error {
-	result := make(chan error, 1)
-	s.todo <- func() { result <- f() }
-	return <-result
 }
 
 // listen listens on an abstract socket of the namespace.
@@ -73,8 +55,7 @@ func (s *space) listen(name string) (l net.Listener, err error) {
 
 func (s *space) close() {
 	s.proxy.close()
-	close(s.todo)
-	<-s.done
+	s.thread.close()
 }
 
 // command makes a command that sees dir/sys and dir/dev. Start it with do, so
