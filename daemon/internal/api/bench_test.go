@@ -27,6 +27,7 @@ func busyEngine(b *testing.B) *engine.Engine {
 		s.Modems = append(s.Modems, engine.Modem{Name: name, Role: model.RolePrimary, Source: model.SourceRemote, Front: "vpcd"})
 	}
 	require.NoError(b, e.Apply(ctx, s))
+	require.Eventually(b, func() bool { return len(e.Snapshot().Modems) == 4 }, time.Minute, time.Millisecond, "published")
 	return e
 }
 
