@@ -37,6 +37,7 @@ type hands struct {
 	lastID  int64
 	done    chan struct{} // a worker has ended
 	busy    bool
+	yield   context.CancelFunc // ends what is under way for an action; nil: an action is
 
 	tried model.ModemPlan // the PIN or the switching on that was tried last
 	again atomic.Bool     // it failed for a reason that may pass
@@ -204,21 +205,31 @@ func (h *hands) report(stands model.Source, err error) {
 // begin starts what is to be done next, if nothing is under way: one thing at a
 // time is done to a modem.
 func (h *hands) begin(ctx context.Context) {
-	if h.busy {
-		return
-	}
 	action, plan := h.plans.Switch.Get().Action, h.plans.Modem.Get()
-	switch {
-	case action.ID > h.lastID:
-		h.lastID = action.ID
+	switch due := action.ID > h.lastID; {
+	case h.busy && due && h.yield != nil:
+		h.yield() // an action has a deadline; the other is tried anew on the modem that comes
+	case h.busy:
+	case due:
+		h.lastID, h.yield = action.ID, nil
 		h.work(func() { h.act(ctx, action, plan) })
 	case plan.Unlock && (!h.tried.Unlock || plan.Path != h.tried.Path):
 		h.tried = plan
-		h.work(func() { h.unlock(ctx, plan) })
+		h.aside(ctx, func(ctx context.Context) { h.unlock(ctx, plan) })
 	case plan.Enable && (!h.tried.Enable || plan.Path != h.tried.Path):
 		h.tried = plan
-		h.work(func() { h.enable(ctx, plan) })
+		h.aside(ctx, func(ctx context.Context) { h.enable(ctx, plan) })
 	}
+}
+
+// aside does what gives way to an action.
+func (h *hands) aside(ctx context.Context, fn func(ctx context.Context)) {
+	ctx, h.yield = context.WithCancel(ctx)
+	end := h.yield
+	h.work(func() {
+		defer end()
+		fn(ctx)
+	})
 }
 
 func (h *hands) work(fn func()) {

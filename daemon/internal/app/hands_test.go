@@ -40,3 +40,18 @@ func TestReloadRepeatsNoAction(t *testing.T) {
 	})
 	require.Equal(t, 1, resets(), "done once")
 }
+
+// TestAResetDoesNotWaitForAMuteModem: a modem that hangs while it is switched on
+// is the very one to be reset, before the step's deadline.
+func TestAResetDoesNotWaitForAMuteModem(t *testing.T) {
+	w := newModemWorld(t)
+	w.mm.Hang("org.freedesktop.ModemManager1.Modem.Enable", true)
+	text := strings.Replace(w.modemConfig(""), "source 'remote'", "source 'local'", 1)
+	w.startModems(strings.Replace(text, "	option network 'wwan0'\n", "", 1))
+	w.until("being switched on", func(*model.Snapshot) bool { return w.mm.Hanging() == 1 })
+	require.NoError(t, w.call("reset", map[string]any{"method": "gpio"}, nil))
+	w.until("pulse", func(*model.Snapshot) bool {
+		return strings.Contains(strings.Join(w.gpio.History(w.chip, resetLine), " "), "low high")
+	})
+	require.NotContains(t, w.journal(), "timeout")
+}
