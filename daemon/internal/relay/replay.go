@@ -189,6 +189,6 @@ func (s *Session) replayed(response []byte) {
 	case s.trail.announced != 0 && s.trail.announced != s.play.announced:
 		s.replace("the proactive command that the card had announced is not there any more")
 	default:
-		s.opened(fmt.Sprintf("the bank is back with the same card, %d commands were replayed", len(s.play.steps)))
+		s.opened(fmt.Sprintf("the bank is back with the same card, commands replayed: %d", len(s.play.steps)))
 	}
 }

@@ -143,7 +143,7 @@ func (o *oracle) happened(e model.Event) {
 	defer o.fence()
 	o.say("%s", eventText(e))
 	if c, ok := e.(model.CardChanged); ok {
-		if strings.Contains(c.Reason, "were replayed") {
+		if strings.Contains(c.Reason, "commands replayed") {
 			o.tally.replays++
 		}
 		if strings.Contains(c.Reason, "card was reset:") {
