@@ -4,6 +4,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,7 @@ type Options struct {
 	Sysinfo   string           // holds board_name; "" is /tmp/sysinfo
 	Sysfs     string           // "" is /sys
 	ProbeTime time.Duration    // how long a modem may be missing before that means anything; 0 is the engine's
+	FlushTime time.Duration    // between two writes of the history to the state directory; 0 is an hour
 }
 
 // Drivers are the ways out of the process.
@@ -154,13 +156,17 @@ func (a *App) serve(ctx context.Context) {
 	a.apply(ctx)
 	outside.Start(supervise.Task{Name: "ubus", Run: a.bus.Run})
 	outside.Start(supervise.Task{Name: "announcements", Run: func(ctx context.Context) error { return a.api.Run(ctx, a.bus) }})
+	flush := time.NewTicker(cmp.Or(a.opts.FlushTime, flushTime))
+	defer flush.Stop()
 	for {
 		select {
+		case <-flush.C:
+			a.flushHistory(ctx)
 		case <-ctx.Done():
 			a.opts.Logger.InfoContext(ctx, "stopping; card, lease and modem stay as they are")
 			a.stopping.Store(true)
 			outside.Stop()
-			a.keepHistory(ctx)
+			a.keepHistory(ctx, a.opts.RunDir)
 			a.modems.Stop()
 			a.mu.Lock()
 			for name, st := range a.stacks {

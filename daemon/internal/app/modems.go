@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -91,24 +92,43 @@ func lockRun(dir string) (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil
 }
 
-// historyFile keeps the history over a restart, in the run directory: a reboot
-// ends it, and flash is not worn for it.
-const historyFile = "history"
+// historyFile keeps the history: over a restart in the run directory, which
+// costs no flash, and over a reboot in the state directory, if the owner wants
+// that, with at most one write in flushTime.
+const (
+	historyFile = "history"
+	flushTime   = time.Hour
+)
 
+// restoreHistory takes the newer one: the run directory's, which a reboot
+// empties, else the state directory's.
 func (a *App) restoreHistory(ctx context.Context) {
-	b, err := os.ReadFile(filepath.Join(a.opts.RunDir, historyFile))
-	if err == nil {
-		err = a.engine.RestoreHistory(b)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		a.opts.Logger.WarnContext(ctx, "history not restored", "err", err)
+	for _, dir := range []string{a.opts.RunDir, a.opts.StateDir} {
+		b, err := os.ReadFile(filepath.Join(dir, historyFile))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = a.engine.RestoreHistory(b)
+		}
+		if err == nil {
+			return
+		}
+		a.opts.Logger.WarnContext(ctx, "history not restored", "dir", dir, "err", err)
 	}
 }
 
-func (a *App) keepHistory(ctx context.Context) {
+// flushHistory is called once in flushTime.
+func (a *App) flushHistory(ctx context.Context) {
+	if cfg := a.conf.inUse(); cfg != nil && cfg.Main.HistoryKeep {
+		a.keepHistory(ctx, a.opts.StateDir)
+	}
+}
+
+func (a *App) keepHistory(ctx context.Context, dir string) {
 	b, err := a.engine.KeepHistory(context.WithoutCancel(ctx))
 	if err == nil {
-		err = writeFile(filepath.Join(a.opts.RunDir, historyFile), b)
+		err = writeFile(filepath.Join(dir, historyFile), b)
 	}
 	if err != nil {
 		a.opts.Logger.WarnContext(ctx, "history not kept", "err", err)

@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -374,6 +375,46 @@ func TestSignalReachesStatusAndHistory(t *testing.T) {
 	w.until("seen again", func(s *model.Snapshot) bool { return modemNamed(s, "primary").Present })
 	require.NoError(t, w.call("history", map[string]any{"metric": "rsrp", "subject": "primary", "range": "1h"}, &a))
 	require.NotEmpty(t, a.Points)
+}
+
+func TestHistoryOutlivesAReboot(t *testing.T) {
+	for _, keep := range []string{"0", "1"} {
+		t.Run("history_keep "+keep, func(t *testing.T) {
+			w := newModemWorld(t)
+			w.flush = 50 * time.Millisecond
+			text := strings.Replace(w.modemConfig(""), "source 'remote'", "source 'local'", 1)
+			text = strings.Replace(text, "\toption enabled '1'\n", "\toption enabled '1'\n\toption history_keep '"+keep+"'\n", 1)
+			w.startModems(text)
+			w.until("seen", func(s *model.Snapshot) bool { return modemNamed(s, "primary").Present })
+			require.NoError(t, w.modem.Connect())
+			w.modem.SetRSRP(-97)
+			var a struct {
+				Points [][4]float64 `json:"points"`
+			}
+			measured := func(*model.Snapshot) bool {
+				return w.call("history", map[string]any{"metric": "rsrp", "subject": "primary", "range": "1h"}, &a) == nil && len(a.Points) > 0
+			}
+			w.until("measured", measured)
+			flash := filepath.Join(w.dir, "state", "history")
+			if keep == "0" {
+				w.stop()
+				require.NoFileExists(t, flash, "flash is not worn unless the owner wants it")
+				return
+			}
+			for range 2 { // the first one may have been under way before the value came
+				require.NoError(t, os.RemoveAll(flash))
+				require.Eventually(t, func() bool { _, err := os.Stat(flash); return err == nil }, bound, 10*time.Millisecond)
+			}
+			w.stop()
+			require.NoError(t, os.RemoveAll(filepath.Join(w.dir, "run"))) // a reboot
+			w.mm.KillMM()                                                 // so that nothing new is measured
+			w.startModems(text)
+			w.until("there after the reboot", measured)
+			info, err := os.Stat(flash)
+			require.NoError(t, err)
+			require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+		})
+	}
 }
 
 func TestSecondDaemonIsRefused(t *testing.T) {

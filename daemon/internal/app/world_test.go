@@ -48,6 +48,7 @@ type world struct {
 	conn   *ubus.Conn
 	stop   func()        // ends the daemon and waits
 	probe  time.Duration // how long a modem may be missing; 0 is the daemon's
+	flush  time.Duration // between two writes of the history; 0 is the daemon's
 	sys    string        // stands for /sys; "" is /sys
 }
 
@@ -128,7 +129,7 @@ func (w *world) options() app.Options {
 	return app.Options{
 		Version: "test", ConfigDir: filepath.Join(w.dir, "config"), StateDir: filepath.Join(w.dir, "state"), RunDir: filepath.Join(w.dir, "run"),
 		Ubus: w.broker.Path(), Hostname: "host", Logger: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Reload: w.hup,
-		Sysinfo: w.dir, ProbeTime: w.probe, Sysfs: w.sys,
+		Sysinfo: w.dir, ProbeTime: w.probe, FlushTime: w.flush, Sysfs: w.sys,
 	}
 }
 

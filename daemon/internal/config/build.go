@@ -63,6 +63,8 @@ func (b *builder) main() Main {
 		Enabled:  v.yes("enabled"),
 		DeviceID: one(v, "device_id", parseText),
 		LogLevel: logLevel(v.choice("log_level")),
+
+		HistoryKeep: v.yes("history_keep"),
 	}
 }
 

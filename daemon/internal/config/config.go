@@ -31,6 +31,8 @@ type Main struct {
 	Enabled  bool
 	DeviceID string // "" until SetHostname
 	LogLevel slog.Level
+
+	HistoryKeep bool // the history outlives a reboot
 }
 
 // Modem is one `config modem`.

@@ -11,6 +11,9 @@ func mainOptions() []Option {
 			Doc: "How this router calls itself towards the orchestrator. Unset: the system's hostname."},
 		Option{Name: "log_level", Kind: KindChoice, Default: "info", Choices: []string{"debug", "info", "warn", "error"},
 			Doc: "The least severe line that is logged."},
+		Option{Name: "history_keep", Kind: KindBool, Default: "0", Expert: true,
+			Doc:  "1: write the measurements that `remsim history` shows to the state directory once an hour, so that they outlive a reboot. 0: they outlive a restart of the daemon only.",
+			Cost: "Up to 355 KB written to flash an hour."},
 	)
 }
 
