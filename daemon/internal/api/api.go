@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -45,7 +46,7 @@ type API struct {
 	engine  *engine.Engine
 	backend Backend
 	news    chan change
-	lost    atomic.Int64
+	log     *slog.Logger
 	cache   atomic.Pointer[encoded]
 }
 
@@ -60,8 +61,8 @@ type change struct {
 const changes = 64
 
 // New makes the object. Bind has to be called before it is put on the bus.
-func New() *API {
-	a := &API{news: make(chan change, changes)}
+func New(log *slog.Logger) *API {
+	a := &API{log: log, news: make(chan change, changes)}
 	a.object = &ubus.Object{Path: Path, Methods: a.Methods()}
 	return a
 }
@@ -78,7 +79,7 @@ func (a *API) Publish(s *model.Snapshot, news []journal.Entry) {
 	select {
 	case a.news <- change{sequence: s.Sequence, entries: news}:
 	default:
-		a.lost.Add(1)
+		a.log.Debug("announcement dropped: the bus is too slow; `events` still has it", "sequence", s.Sequence)
 	}
 }
 
@@ -112,13 +113,9 @@ func (a *API) announce(ctx context.Context, to Sender, c change) {
 	ctx, cancel := context.WithTimeout(ctx, announceTime)
 	defer cancel()
 	for _, e := range c.entries {
-		if err := to.Send(ctx, Path, e); err != nil {
-			a.lost.Add(1)
-		}
+		a.drop(to.Send(ctx, Path, e))
 	}
-	if err := a.object.Notify(ctx, "change", map[string]int64{"sequence": c.sequence}); err != nil {
-		a.lost.Add(1)
-	}
+	a.drop(a.object.Notify(ctx, "change", map[string]int64{"sequence": c.sequence}))
 }
 
 // Methods lists the object's methods with their signatures. A signature is only
@@ -176,10 +173,11 @@ func (a *API) refuse(req *ubus.Request, err error) {
 	a.drop(req.Fail(status, err.Error()))
 }
 
-// drop counts what could not be sent: the caller or the bus has gone away.
+// drop logs what could not be sent: the caller or the bus has gone away, and
+// whoever comes later asks anew.
 func (a *API) drop(err error) {
 	if err != nil {
-		a.lost.Add(1)
+		a.log.Debug("not sent", "err", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -51,7 +52,7 @@ func BenchmarkStatusCall(b *testing.B) {
 	broker, err := ubusfake.Start(filepath.Join(b.TempDir(), "ubus.sock"))
 	require.NoError(b, err)
 	defer broker.Close()
-	a := New()
+	a := New(slog.New(slog.DiscardHandler))
 	a.Bind(busyEngine(b), nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	c := ubus.NewClient(broker.Path(), ubus.Options{})

@@ -125,7 +125,7 @@ func Run(ctx context.Context, o Options, d Drivers) error {
 		return err
 	}
 	defer unlock()
-	a.api = api.New()
+	a.api = api.New(o.Logger)
 	a.engine = engine.New(engine.Options{Version: o.Version, First: first, Publish: a.publish, ProbeTime: o.ProbeTime})
 	a.api.Bind(a.engine, a)
 	a.bus = ubus.NewClient(o.Ubus, ubus.Options{Logger: o.Logger})
