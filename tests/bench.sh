@@ -6,7 +6,12 @@ cd "$(dirname "$0")/.."
 run() { # TITLE PACKAGE...
 	printf '\n== %s\n' "$1"
 	shift
-	CGO_ENABLED=0 go test -run '^$' -bench . -benchmem -benchtime "${BENCHTIME:-1s}" -tags nethttpomithttp2 "$@" | grep -E '^(Benchmark|FAIL|panic)' || exit 1
+	log=build/bench.log
+	if ! CGO_ENABLED=0 go test -run '^$' -bench . -benchmem -benchtime "${BENCHTIME:-1s}" -tags nethttpomithttp2 "$@" >$log 2>&1; then
+		cat $log
+		exit 1
+	fi
+	grep '^Benchmark' $log
 }
 run "RSPRO codec (goal: 64-byte TPDU <= 500 ns each way, 0 and <= 1 allocations)" ./daemon/internal/rspro
 run "front -> relay -> loopback bank (goal: added p50 <= 50 us, p99 <= 1 ms, 0 allocations)" ./daemon/internal/app ./daemon/internal/relay ./daemon/internal/rspro/client

@@ -30,5 +30,11 @@ arm GOARCH=arm,GOARM=7 9000000 2700000
 amd64 GOARCH=amd64 9000000 2700000
 TABLE
 go build -trimpath -tags nethttpomithttp2 -ldflags '-s -w' -o build/ ./daemon/cmd/...
-REMSIM_BUILD="$PWD/build" go test -count=1 -v -run '^TestIdle$' ./tests/e2e | grep -E '^ +idle|^(---|FAIL|ok)' || status=1
+log=build/idle.log
+if REMSIM_BUILD="$PWD/build" go test -count=1 -v -run '^TestIdle$' ./tests/e2e >$log 2>&1; then
+	grep -E '^ +idle' $log
+else
+	cat $log
+	status=1
+fi
 exit $status
