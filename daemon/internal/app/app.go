@@ -50,8 +50,8 @@ type Options struct {
 
 // Drivers are the ways out of the process.
 type Drivers struct {
-	// Dial connects to an RSPRO peer.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Dial connects to a peer over a path; nil is the kernel's way.
+	Dial func(ctx context.Context, via model.Path, purpose model.Purpose, network, address string) (net.Conn, error)
 	// Front makes the card front of a kind for a device.
 	Front func(kind, device string) (card.Front, error)
 	// DBus is the address of the bus with ModemManager; "" is the system bus.
@@ -65,9 +65,6 @@ type Drivers struct {
 // RealDrivers are those of a router.
 func RealDrivers() Drivers {
 	return Drivers{
-		// Without TCP keep-alives: a metered link cannot pay for them, and
-		// RSPRO has keep-alives of its own.
-		Dial: (&net.Dialer{KeepAlive: -1}).DialContext,
 		Front: func(kind, device string) (card.Front, error) {
 			switch kind {
 			case "cardem":

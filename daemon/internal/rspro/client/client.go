@@ -32,12 +32,19 @@ const (
 	// lingerTimeout bounds the wait for the peer's FIN after ours.
 	lingerTimeout = time.Second
 	// stable is how long a connection must have lasted to be worth a quick
-	// first retry again.
-	stable = time.Minute
+	// first retry again: a bank that was restarted twice within a minute is met by
+	// quick retries both times, one that throws us out at once is not.
+	stable = 10 * time.Second
 )
 
-// DialFunc opens a TCP connection. It resolves names itself.
-type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+// DialFunc opens a TCP connection over a path, for a purpose. It resolves names
+// itself. What it returns has CloseWrite, or its peer learns of no end in order.
+type DialFunc func(ctx context.Context, via model.Path, purpose model.Purpose, network, address string) (net.Conn, error)
+
+// dialAnywhere leaves the way to the kernel.
+func dialAnywhere(ctx context.Context, _ model.Path, _ model.Purpose, network, address string) (net.Conn, error) {
+	return (&net.Dialer{KeepAlive: -1}).DialContext(ctx, network, address)
+}
 
 // Config is what a session needs.
 type Config struct {
@@ -52,7 +59,8 @@ type Config struct {
 	Events func(model.Event)
 	// Bank is told what the bank says.
 	Bank card.BankHandler
-	// Dial opens connections; nil is a plain dialer without TCP keep-alive.
+	// Dial opens connections; nil is a plain dialer without TCP keep-alive, which
+	// knows no paths.
 	Dial DialFunc
 	// Jitter returns a number in [0, 1); nil is a random one.
 	Jitter func() float64
@@ -84,7 +92,7 @@ type Session struct {
 // New makes a session that Run will keep.
 func New(cfg Config) *Session {
 	if cfg.Dial == nil {
-		cfg.Dial = (&net.Dialer{KeepAlive: -1}).DialContext
+		cfg.Dial = dialAnywhere
 	}
 	if cfg.Jitter == nil {
 		cfg.Jitter = rand.Float64

@@ -349,6 +349,9 @@ func (c *conn) close() {
 func (c *conn) shut(err error) {
 	c.peer.down(err)
 	defer c.nc.Close()
+	if errors.Is(err, errStranded) {
+		return // Close sends the FIN all the same, should the path come back
+	}
 	if f := asFault(err); f.code == model.PeerClosed || f.code == model.PeerWriteTimeout {
 		return // there is nobody to wait for
 	}

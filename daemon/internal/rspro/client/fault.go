@@ -34,7 +34,9 @@ func faultf(code, format string, args ...any) *fault {
 
 // Why we end a connection ourselves.
 var (
-	errMoved    = errors.New("another peer is wanted")
+	errMoved = errors.New("another peer is wanted")
+	// errStranded ends a connection whose path carries nothing any more.
+	errStranded = errors.New("its path is lost, the connection is made over another")
 	errStopping = errors.New("the daemon stops or the session is switched off")
 	errClosed   = errors.New("the connection to the bank is closed")
 )

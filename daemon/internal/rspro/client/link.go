@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -63,8 +64,11 @@ func (l *link) set(t *target, why string) {
 	l.want = t
 	if l.cancel != nil {
 		cause := error(errMoved)
-		if t == nil {
+		switch {
+		case t == nil:
 			cause = &fault{text: why, cause: errMoved}
+		case t.stranded:
+			cause = errStranded
 		}
 		l.cancel(cause)
 	}
@@ -108,6 +112,16 @@ type retry struct {
 	tickets tls.ClientSessionCache // a resumed handshake costs a third of the bytes
 }
 
+// move begins anew with another target. Over another path the same peer still
+// knows its tickets.
+func (r *retry) move(t *target) retry {
+	next := retry{target: t}
+	if next.tickets = r.tickets; r.target == nil || !slices.EqualFunc(r.target.endpoints, t.endpoints, sameEndpoint) {
+		next.tickets = tls.NewLRUClientSessionCache(len(t.endpoints))
+	}
+	return next
+}
+
 // run keeps the link until ctx ends.
 func (l *link) run(ctx context.Context) {
 	var at retry
@@ -121,7 +135,7 @@ func (l *link) run(ctx context.Context) {
 		}
 		l.idle = ""
 		if t != at.target {
-			at = retry{target: t, tickets: tls.NewLRUClientSessionCache(len(t.endpoints))}
+			at = at.move(t)
 		}
 		l.once(ctx, &at)
 	}
@@ -184,7 +198,7 @@ func (l *link) connection(parent context.Context, at *retry, ep *model.Endpoint)
 	}
 	defer l.finished()
 	l.report(ep, model.ConnConnecting, &fault{})
-	nc, err := open(ctx, l.s.cfg.Dial, ep, at.tickets)
+	nc, err := open(ctx, dialer{open: l.s.cfg.Dial, via: at.target.path, purpose: purposeOf(l.kind)}, ep, at.tickets)
 	if err != nil {
 		l.ended(parent, at.target, ep, err)
 		return 0

@@ -14,18 +14,21 @@ import (
 
 // Probe tests the way to an endpoint, step by step: name, TCP connection, TLS.
 // It says nothing on the connection and closes it: a second registration would be
-// refused, and a bank has few connections to give. dial nil is a plain dialer.
-func Probe(ctx context.Context, ep model.Endpoint, dial DialFunc) []model.Step {
+// refused, and a bank has few connections to give. dial nil is a plain dialer, which
+// knows no paths.
+func Probe(ctx context.Context, peer model.PeerKind, ep model.Endpoint, via model.Path, dial DialFunc) []model.Step {
 	if dial == nil {
-		dial = (&net.Dialer{KeepAlive: -1}).DialContext
+		dial = dialAnywhere
 	}
+	d := dialer{open: dial, via: via, purpose: purposeOf(peer)}
 	var p probe
-	if !p.step("resolve", func() (string, error) { return resolve(ctx, ep.Host) }) {
+	// Over a path with name servers of its own, the step after this one resolves.
+	if len(via.DNS) == 0 && !p.step("resolve", func() (string, error) { return resolve(ctx, ep.Host) }) {
 		return p.steps
 	}
 	var nc net.Conn
 	if !p.step("tcp", func() (text string, err error) {
-		nc, text, err = reach(ctx, dial, &ep)
+		nc, text, err = reach(ctx, d, &ep)
 		return text, err
 	}) {
 		return p.steps
@@ -65,7 +68,7 @@ func resolve(ctx context.Context, host string) (string, error) {
 	return fmt.Sprintf("%s is %s", host, strings.Join(addrs, ", ")), nil
 }
 
-func reach(ctx context.Context, d DialFunc, ep *model.Endpoint) (net.Conn, string, error) {
+func reach(ctx context.Context, d dialer, ep *model.Endpoint) (net.Conn, string, error) {
 	nc, err := dial(ctx, d, ep)
 	if err != nil {
 		return nil, "", err

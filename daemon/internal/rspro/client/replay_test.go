@@ -126,7 +126,7 @@ func play(t *testing.T, steps []step) {
 	w.run(model.SessionPlan{Online: true, Client: clientOf(t, steps), BankDefaults: model.Endpoint{Ping: 30 * time.Second},
 		Servers: []model.Endpoint{endpoint(9998)}}, func(c *client.Config) {
 		c.Hostname, c.Version = "vm", "1.2.0.rig"
-		c.Dial = func(ctx context.Context, _, address string) (net.Conn, error) {
+		c.Dial = func(ctx context.Context, _ model.Path, _ model.Purpose, _, address string) (net.Conn, error) {
 			select {
 			case nc := <-offers[address[strings.Index(address, ":")+1:]]:
 				return nc, nil

@@ -326,7 +326,7 @@ func TestWhyAPeerCannotBeReached(t *testing.T) {
 		t.Run(code, func(t *testing.T) {
 			w := &world{t: t, events: newFeed[model.Event](), ear: ear{newFeed[said]()}}
 			w.run(model.SessionPlan{Online: true, Servers: []model.Endpoint{endpoint(1)}}, func(c2 *client.Config) {
-				c2.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, c.err }
+				c2.Dial = func(context.Context, model.Path, model.Purpose, string, string) (net.Conn, error) { return nil, c.err }
 			})
 			require.Equal(t, c.text, w.fails(model.PeerServer, code).Reason)
 			w.fails(model.PeerServer, code) // and again: it never gives up

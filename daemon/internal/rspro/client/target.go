@@ -24,13 +24,17 @@ type target struct {
 	client    model.ClientSlot // a plan with another one connects anew
 	slot      model.BankSlot   // bank only
 	renew     int64            // another number connects anew
+	path      model.Path       // another one connects anew
+	// stranded: the path of the connection before is lost; nobody waits for a FIN
+	// that cannot come.
+	stranded bool
 }
 
 func (t *target) equal(o *target) bool {
 	if t == nil || o == nil {
 		return t == o
 	}
-	return t.client == o.client && t.slot == o.slot && t.renew == o.renew && slices.EqualFunc(t.endpoints, o.endpoints, sameEndpoint)
+	return t.client == o.client && t.slot == o.slot && t.renew == o.renew && t.path.Same(o.path) && slices.EqualFunc(t.endpoints, o.endpoints, sameEndpoint)
 }
 
 func sameEndpoint(a, b model.Endpoint) bool {
@@ -51,7 +55,7 @@ func sameBank(a, b *model.BankAssignment) bool {
 // SamePlan tells whether two plans ask for the same; it is the equality of the
 // cell that carries them.
 func SamePlan(a, b model.SessionPlan) bool {
-	return a.Online == b.Online && a.Client == b.Client && a.Unmapped == b.Unmapped && a.PlainLoopback == b.PlainLoopback && a.Generation == b.Generation &&
+	return a.Online == b.Online && a.Client == b.Client && a.Unmapped == b.Unmapped && a.PlainLoopback == b.PlainLoopback && a.Generation == b.Generation && a.Path.Same(b.Path) &&
 		sameBank(a.Bank, b.Bank) && sameEndpoint(a.BankDefaults, b.BankDefaults) &&
 		slices.EqualFunc(a.Servers, b.Servers, sameEndpoint) && maps.EqualFunc(a.Corrections, b.Corrections, sameEndpoint)
 }
@@ -71,13 +75,13 @@ func (s *Session) serverTarget() (*target, string) {
 	case len(s.plan.Servers) == 0:
 		return nil, "no server is configured"
 	}
-	return &target{endpoints: s.plan.Servers, client: s.plan.Client, renew: s.reconnects}, ""
+	return &target{endpoints: s.plan.Servers, client: s.plan.Client, renew: s.reconnects, path: s.plan.Path, stranded: s.plan.PathLost}, ""
 }
 
 // bankTarget is what the bank link shall reach, and why it shall not. Call with
 // the lock held.
 func (s *Session) bankTarget() (*target, string) {
-	t := &target{client: s.plan.Client, renew: s.plan.Generation}
+	t := &target{client: s.plan.Client, renew: s.plan.Generation, path: s.plan.Path, stranded: s.plan.PathLost}
 	switch {
 	case !s.plan.Online:
 		return nil, "switched off"

@@ -39,7 +39,7 @@ func newStage(t *testing.T, ping time.Duration, refuse func(n int) error, change
 	st.run(model.SessionPlan{Online: true, Client: client1, Bank: &model.BankAssignment{Slot: slot0, By: "config",
 		Endpoint: model.Endpoint{Host: "bank.example", Port: 9999, Ping: ping}}}, func(c *client.Config) {
 		c.Jitter = func() float64 { return 0.5 }
-		c.Dial = func(context.Context, string, string) (net.Conn, error) {
+		c.Dial = func(context.Context, model.Path, model.Purpose, string, string) (net.Conn, error) {
 			st.dials = append(st.dials, time.Since(st.begin))
 			if err := refuse(len(st.dials)); err != nil {
 				return nil, err
@@ -225,7 +225,7 @@ func TestRetriesDoubleUpToHalfAMinute(t *testing.T) {
 	})
 }
 
-func TestStableMinuteMakesTheNextRetryQuick(t *testing.T) {
+func TestStableConnectionMakesTheNextRetryQuick(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newStage(t, 0, func(n int) error {
 			if n < 8 {
@@ -240,15 +240,15 @@ func TestStableMinuteMakesTheNextRetryQuick(t *testing.T) {
 		}
 		bank := <-st.at
 		bank.accept()
-		pass(59 * time.Second)
+		pass(9 * time.Second)
 		require.NoError(t, bank.Close())
 		bank = <-st.at
-		require.Equal(t, 59*time.Second+15*time.Second, lastWait(), "not stable yet")
+		require.Equal(t, 9*time.Second+15*time.Second, lastWait(), "not stable yet")
 		bank.accept()
-		pass(60 * time.Second)
+		pass(10 * time.Second)
 		require.NoError(t, bank.Close())
 		bank = <-st.at
-		require.Equal(t, 60*time.Second+500*time.Millisecond, lastWait())
+		require.Equal(t, 10*time.Second+500*time.Millisecond, lastWait())
 		bank.accept()
 		// An acceptance alone is not stability: a bank that throws us out each
 		// time is not asked ten times a second.
@@ -279,7 +279,7 @@ func TestPeerThatTakesNoDataIsDropped(t *testing.T) {
 		w := &world{t: t, events: newFeed[model.Event](), ear: ear{newFeed[said]()}}
 		var ends []net.Conn
 		w.run(model.SessionPlan{Online: true, Servers: []model.Endpoint{endpoint(1)}}, func(c *client.Config) {
-			c.Dial = func(context.Context, string, string) (net.Conn, error) {
+			c.Dial = func(context.Context, model.Path, model.Purpose, string, string) (net.Conn, error) {
 				ours, theirs := net.Pipe()
 				ends = append(ends, ours) // and never read from
 				return theirs, nil
@@ -299,7 +299,7 @@ func TestDialThatNeverReturnsIsBounded(t *testing.T) {
 		w := &world{t: t, events: newFeed[model.Event](), ear: ear{newFeed[said]()}}
 		begin := time.Now()
 		w.run(model.SessionPlan{Online: true, Servers: []model.Endpoint{endpoint(1)}}, func(c *client.Config) {
-			c.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			c.Dial = func(ctx context.Context, _ model.Path, _ model.Purpose, _, _ string) (net.Conn, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}

@@ -41,8 +41,23 @@ func tlsConfig(ep *model.Endpoint) (*tls.Config, error) {
 	return cfg, nil
 }
 
+// dialer is how the connections of one link are opened.
+type dialer struct {
+	open    DialFunc
+	via     model.Path
+	purpose model.Purpose
+}
+
+// purposeOf is what the bytes to a peer are for.
+func purposeOf(kind model.PeerKind) model.Purpose {
+	if kind == model.PeerBankd {
+		return model.PurposeBank
+	}
+	return model.PurposeServer
+}
+
 // open connects to an endpoint: name, TCP, and TLS if it is wanted.
-func open(ctx context.Context, d DialFunc, ep *model.Endpoint, tickets tls.ClientSessionCache) (net.Conn, error) {
+func open(ctx context.Context, d dialer, ep *model.Endpoint, tickets tls.ClientSessionCache) (net.Conn, error) {
 	var cfg *tls.Config
 	if ep.TLS != nil {
 		var err error
@@ -63,10 +78,10 @@ func open(ctx context.Context, d DialFunc, ep *model.Endpoint, tickets tls.Clien
 }
 
 // dial opens the TCP connection.
-func dial(ctx context.Context, dial DialFunc, ep *model.Endpoint) (net.Conn, error) {
+func dial(ctx context.Context, d dialer, ep *model.Endpoint) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	nc, err := dial(ctx, "tcp", address(ep))
+	nc, err := d.open(ctx, d.via, d.purpose, "tcp", address(ep))
 	if err != nil {
 		return nil, dialFault(address(ep), err)
 	}

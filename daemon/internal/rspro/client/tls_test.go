@@ -187,7 +187,7 @@ func TestTLSToServerAndBankWithClientCertificate(t *testing.T) {
 	}
 	require.Empty(t, w.bank.Wrongs())
 
-	steps := client.Probe(t.Context(), p.Servers[0], nil)
+	steps := client.Probe(t.Context(), model.PeerServer, p.Servers[0], model.Path{}, nil)
 	require.Len(t, steps, 3, "%+v", steps)
 	require.Equal(t, "tls", steps[2].Name)
 	require.True(t, steps[2].OK)
@@ -198,14 +198,14 @@ func TestTLSToServerAndBankWithClientCertificate(t *testing.T) {
 
 func TestProbeStopsAtTheFirstStepThatFails(t *testing.T) {
 	w := newWorld(t)
-	require.Equal(t, []string{"resolve ok", "tcp ok"}, outcome(client.Probe(t.Context(), endpoint(w.server.Port()), nil)))
+	require.Equal(t, []string{"resolve ok", "tcp ok"}, outcome(client.Probe(t.Context(), model.PeerServer, endpoint(w.server.Port()), model.Path{}, nil)))
 	require.Empty(t, w.server.Clients(), "nothing is said")
 	withTLS := endpoint(w.server.Port())
 	withTLS.TLS = &model.TLSFiles{}
-	require.Equal(t, []string{"resolve ok", "tcp ok", "tls TLS with " + w.server.Addr() + ": it closed the connection during the handshake; it may not speak TLS"}, outcome(client.Probe(t.Context(), withTLS, nil)))
+	require.Equal(t, []string{"resolve ok", "tcp ok", "tls TLS with " + w.server.Addr() + ": it closed the connection during the handshake; it may not speak TLS"}, outcome(client.Probe(t.Context(), model.PeerServer, withTLS, model.Path{}, nil)))
 	w.server.Stop()
-	require.Equal(t, []string{"resolve ok", "tcp connect to " + w.server.Addr() + ": connection refused"}, outcome(client.Probe(t.Context(), endpoint(w.server.Port()), nil)))
-	require.False(t, client.Probe(t.Context(), model.Endpoint{Host: "no such name.invalid", Port: 1}, nil)[0].OK)
+	require.Equal(t, []string{"resolve ok", "tcp connect to " + w.server.Addr() + ": connection refused"}, outcome(client.Probe(t.Context(), model.PeerServer, endpoint(w.server.Port()), model.Path{}, nil)))
+	require.False(t, client.Probe(t.Context(), model.PeerServer, model.Endpoint{Host: "no such name.invalid", Port: 1}, model.Path{}, nil)[0].OK)
 }
 
 func outcome(steps []model.Step) (out []string) {
