@@ -54,6 +54,7 @@ var may = map[string]string{
 	"internal/at":             "internal/model internal/cell",
 	"internal/gpio":           "internal/model internal/cell",
 	"internal/netifd":         "internal/model internal/cell internal/ubus",
+	"internal/path":           "internal/model",
 
 	// The session between a front and a bank, and what it keeps of the card.
 	"internal/relay":      "internal/model internal/card internal/card/cache",
@@ -73,7 +74,7 @@ var may = map[string]string{
 	"internal/netifd/netifdfake":            "internal/netifd internal/model internal/ubus",
 
 	"internal/app": "internal/supervise internal/api internal/engine internal/config internal/relay internal/cell internal/model internal/ubus " +
-		"internal/journal internal/health internal/rspro internal/rspro/client internal/card internal/card/vpcd internal/card/cardem internal/card/uimremote internal/card/cache internal/mm internal/at internal/gpio internal/netifd internal/inventory",
+		"internal/journal internal/health internal/rspro internal/rspro/client internal/card internal/card/vpcd internal/card/cardem internal/card/uimremote internal/card/cache internal/mm internal/at internal/gpio internal/netifd internal/inventory internal/path",
 	"cmd/remsim": "internal/app internal/config internal/model internal/ubus internal/card internal/health",
 	"cmd/remsim-demo": "internal/app internal/config internal/model internal/ubus internal/card internal/ubus/ubusfake " +
 		"internal/rspro internal/rspro/rsprofake internal/card/cardfake internal/card/vpcd internal/card/vpcd/vpcdfake internal/mm/mmfake internal/at internal/at/atfake internal/gpio/gpiofake internal/netifd/netifdfake",
