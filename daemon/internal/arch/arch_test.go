@@ -55,6 +55,7 @@ var may = map[string]string{
 	"internal/gpio":           "internal/model internal/cell",
 	"internal/netifd":         "internal/model internal/cell internal/ubus",
 	"internal/path":           "internal/model",
+	"internal/meter":          "internal/model internal/cell",
 
 	// The session between a front and a bank, and what it keeps of the card.
 	"internal/relay":      "internal/model internal/card internal/card/cache",
@@ -72,6 +73,8 @@ var may = map[string]string{
 	"internal/at/atfake":                    "internal/at internal/model",
 	"internal/gpio/gpiofake":                "internal/gpio internal/model",
 	"internal/netifd/netifdfake":            "internal/netifd internal/model internal/ubus",
+	"internal/meter/meterfake":              "internal/meter internal/model",
+	"internal/meter/meterrig":               "", // network namespaces for tests on the real packet filter
 
 	"internal/app": "internal/supervise internal/api internal/engine internal/config internal/relay internal/cell internal/model internal/ubus " +
 		"internal/journal internal/health internal/rspro internal/rspro/client internal/card internal/card/vpcd internal/card/cardem internal/card/uimremote internal/card/cache internal/mm internal/at internal/gpio internal/netifd internal/inventory internal/path",

@@ -19,6 +19,9 @@ const (
 	PurposeProbe                // is the path usable
 )
 
+// LastPurpose is the highest of them.
+const LastPurpose = PurposeProbe
+
 // purposes are the names.
 var purposes = [...]string{"other", "server", "bank", "orchestrator", "dns", "probe"}
 
@@ -171,20 +174,32 @@ type MeterLink struct {
 	// Fence: only traffic with a mark of ours, DHCP, RA and ND leaves; what
 	// comes unasked is dropped and counted.
 	Fence bool
-	// Allow are the purposes that may still pass; nil: all.
+	// Allow are the purposes that may still pass; nil: all; empty: none.
+	// PurposeNone is user traffic, which no fenced link lets pass.
 	Allow []Purpose
+	// Until is the total of Rx and Tx in epoch UntilEpoch from which on only the
+	// purposes in Then may pass; the packet filter keeps to it between two
+	// readings. UntilEpoch "": there is no limit.
+	Until      int64
+	UntilEpoch string
+	Then       []Purpose
 }
 
-// MeterPlan is what to count and what to let pass.
-type MeterPlan struct{ Links []MeterLink }
+// MeterPlan is what to count and what to let pass. Links nil: nothing is said
+// yet, all stays as it is; empty: nothing is counted.
+type MeterPlan struct {
+	Links []MeterLink
+	// Generation grows with each wish to read the counters now.
+	Generation int64
+}
 
 // MeterCount is what went over one link since Epoch, at the IP layer.
 type MeterCount struct {
 	Link     string
 	Rx, Tx   int64
-	Purposes map[string]int64 // both directions; "other" is not ours
-	Dropped  int64            // bytes that a fence stopped
-	Unasked  int64            // bytes that came without being asked for
+	Purposes map[string]int64 // both directions, together Rx+Tx; "other" is not ours
+	Dropped  int64            // bytes that a fence or a limit kept from being sent: not in Tx
+	Unasked  int64            // bytes that came without being asked for: in Rx and in "other"
 }
 
 // Metered: counters were read. They only grow within one Epoch; a new Epoch
