@@ -29,6 +29,9 @@ type choice struct {
 	list []candidate // best first; barred ones last
 	mem  roleMemory
 	now  time.Time
+	// starting: the link is up and not judged yet, and others wait for that.
+	starting bool
+	wakeAt   time.Time // when time alone may change it; zero: never
 }
 
 // Ranks; the parts add up.
@@ -116,21 +119,39 @@ func (d *decider) decide(r role, list []candidate) *choice {
 	fresh := forced != c.mem.forced // somebody chose, or gave back: no loyalty, no hold
 	c.mem.forced = forced
 
-	now := c.current()
-	switch {
-	case now == nil && c.mem.link != "":
-		c.take(d.firstChoice(c), c.mem.link+" may not be used any more")
-	case now == nil:
-		c.take(d.firstChoice(c), "it is the first that can be used")
-	case fresh:
-		d.chosenByHand(c, now)
-	case !now.usable():
-		d.leave(c, now)
-	default:
-		d.improve(c, now)
+	if cur := c.current(); cur == nil {
+		why := "it is the first that can be used"
+		if c.mem.link != "" {
+			why = c.mem.link + " may not be used any more"
+		}
+		c.take(d.firstChoice(c), why)
+	} else if fresh {
+		d.chosenByHand(c, cur)
 	}
+	// What took the role is looked at like any other, so that the decision is the
+	// same when it is asked for again.
+	for before := ""; c.mem.link != before; {
+		before = c.mem.link
+		d.look(c)
+	}
+	d.wake(c.wakeAt)
 	d.roles[r] = c.mem
 	return c
+}
+
+// look compares the link in use with the others.
+func (d *decider) look(c *choice) {
+	c.starting, c.wakeAt = false, time.Time{}
+	for i := range c.list {
+		c.list[i].waits = 0
+	}
+	switch cur := c.current(); {
+	case cur == nil:
+	case cur.usable():
+		d.improve(c, cur)
+	default:
+		d.leave(c, cur)
+	}
 }
 
 // firstChoice is the link for a role that has none: the best usable one, or,
@@ -173,22 +194,21 @@ func (d *decider) chosenByHand(c *choice, now *candidate) {
 
 // leave looks for a link in place of one that is unusable.
 func (d *decider) leave(c *choice, now *candidate) {
-	better := false
-	if starting := d.started.Add(startTime); d.now.Before(starting) && now.track.class == isUp && len(now.track.falls) == 0 {
-		better = true // it was not judged yet: only a better one takes over
-		d.wake(starting)
+	starting := d.started.Add(startTime)
+	if c.starting = d.now.Before(starting) && now.track.class == isUp && len(now.track.falls) == 0; c.starting {
+		c.wake(starting)
 	}
 	settle := d.settle()
 	for i := range c.list {
 		k := &c.list[i]
-		if k == now && better {
-			return
+		if k == now && c.starting {
+			return // only a better one takes over from one that was not judged yet
 		}
 		if k == now || !k.usable() {
 			continue
 		}
 		if at := k.track.goodFrom(0, settle); at.After(d.now) {
-			d.wake(at)
+			c.wake(at)
 			continue
 		}
 		c.take(k, fmt.Sprintf("%s is not usable: %s", now.link.Name, now.why()))
@@ -204,7 +224,7 @@ func (d *decider) leave(c *choice, now *candidate) {
 			continue
 		}
 		if at := k.track.goodFrom(settleMost, settleMost); at.After(d.now) {
-			d.wake(at)
+			c.wake(at)
 			continue
 		}
 		c.take(k, fmt.Sprintf("%s is down, and this one is at least up", now.link.Name))
@@ -233,10 +253,10 @@ func (d *decider) improve(c *choice, now *candidate) {
 		at := k.track.goodFrom(need, guard)
 		if at.After(d.now) {
 			k.waits = at.Sub(k.track.since)
-			d.wake(at)
+			c.wake(at)
 			continue
 		}
-		c.take(k, fmt.Sprintf("it is better than %s and has been good for %s", now.link.Name, d.now.Sub(k.track.since).Round(time.Second)))
+		c.take(k, fmt.Sprintf("it is better than %s and has been good for %s", now.link.Name, span(d.now.Sub(k.track.since))))
 		return
 	}
 }
@@ -280,6 +300,13 @@ func (c *choice) take(k *candidate, why string) {
 		c.mem.switches++
 	}
 	c.mem.link, c.mem.since, c.mem.why = name, c.now, why
+}
+
+// wake asks to be looked at again at t, if that lies ahead.
+func (c *choice) wake(t time.Time) {
+	if t.After(c.now) && (c.wakeAt.IsZero() || t.Before(c.wakeAt)) {
+		c.wakeAt = t
+	}
 }
 
 func (c *choice) anyUsable() bool {

@@ -40,7 +40,7 @@ const (
 
 // The states, for failover.state.
 const (
-	StateStarting = "starting"  // no control path has been usable yet
+	StateStarting = "starting"  // no control path has been usable yet, or the first one was not judged yet
 	StateNormal   = "normal"    // each role is on its first link
 	StateFailover = "failover"  // a role is on another link than its first
 	StateHold     = "hold"      // as failover; the better link is usable and has to stay so
@@ -196,7 +196,7 @@ func (d *decider) state(data, control *choice) string {
 	switch {
 	case !d.controlLost.IsZero() && !d.now.Before(d.out.GraceEnds):
 		return StateLost
-	case !d.controlLost.IsZero() && !d.controlEver:
+	case control.starting, !d.controlLost.IsZero() && !d.controlEver:
 		return StateStarting
 	case !d.controlLost.IsZero():
 		return StateGrace

@@ -166,7 +166,7 @@ func TestRules(t *testing.T) {
 		{
 			name:    "after a start a better link that is up gets the time to be judged",
 			moments: []moment{{0, []Link{primary(true), iot(false)}, nil}, {time.Second, []Link{primary(true), iot(false)}, nil}},
-			data:    "primary", control: "iot", state: StateFailover,
+			data:    "primary", control: "iot", state: StateStarting,
 		},
 		{
 			name:    "but no longer than that",

@@ -50,17 +50,17 @@ func (d *decider) resetAt(l *Link, t *track) (at time.Time, reason string) {
 	switch l.ModemState {
 	case ModemHung:
 		if alone {
-			return t.bad.Add(hungAlone), fmt.Sprintf("%s hangs and its link has been unusable for %s", l.Modem, hungAlone)
+			return t.bad.Add(hungAlone), fmt.Sprintf("%s hangs and its link has been unusable for %s", l.Modem, span(hungAlone))
 		}
-		return latest(t.bad.Add(hungAlone), d.controlLost.Add(hungAll)), fmt.Sprintf("%s hangs and every control path has been gone for %s", l.Modem, hungAll)
+		return latest(t.bad.Add(hungAlone), d.controlLost.Add(hungAll)), fmt.Sprintf("%s hangs and every control path has been gone for %s", l.Modem, span(hungAll))
 	case ModemUnregistered:
 		switch {
 		case alone:
-			return t.bad.Add(unregisteredAlone), fmt.Sprintf("no network has served %s for %s", l.Modem, unregisteredAlone)
+			return t.bad.Add(unregisteredAlone), fmt.Sprintf("no network has served %s for %s", l.Modem, span(unregisteredAlone))
 		case l.NeedsCard:
 			return at, "" // without a path its card does not answer; a reset does not help
 		}
-		return latest(t.bad.Add(hungAlone), d.controlLost.Add(unregisteredAll)), fmt.Sprintf("no network serves %s and every control path has been gone for %s", l.Modem, unregisteredAll)
+		return latest(t.bad.Add(hungAlone), d.controlLost.Add(unregisteredAll)), fmt.Sprintf("no network serves %s and every control path has been gone for %s", l.Modem, span(unregisteredAll))
 	}
 	return at, ""
 }

@@ -28,6 +28,10 @@ func (c *choice) named() (link, reason string, since time.Time) {
 		return "", "there is no link", c.mem.since
 	case k == nil:
 		return "", "no link can be used", c.mem.since
+	case c.starting:
+		return c.mem.link, fmt.Sprintf("%s is tried first: it is up, and was not judged yet", c.mem.link), c.mem.since
+	case !k.usable() && c.anyUsable():
+		return c.mem.link, fmt.Sprintf("%s is kept for now although it is not usable (%s): the others fell lately and have to stay good first", c.mem.link, k.why()), c.mem.since
 	case !k.usable():
 		return c.mem.link, fmt.Sprintf("%s is kept although it is not usable (%s), since no other is", c.mem.link, k.why()), c.mem.since
 	}
@@ -53,9 +57,17 @@ func (c *choice) verdict(k *candidate) string {
 	case k.link.Name == c.mem.link:
 		return "in use"
 	case k.waits > 0:
-		return fmt.Sprintf("usable, has to stay good for %s before it takes over", k.waits.Round(time.Second))
+		return fmt.Sprintf("usable, has to stay good for %s before it takes over", span(k.waits))
 	case k.behind != "":
 		return "usable; " + k.behind
 	}
 	return "usable"
+}
+
+// span is a duration in words: seconds up to five minutes, then minutes.
+func span(d time.Duration) string {
+	if d = d.Round(time.Second); d <= 5*time.Minute {
+		return fmt.Sprintf("%d s", d/time.Second)
+	}
+	return fmt.Sprintf("%d min", d.Round(time.Minute)/time.Minute)
 }
