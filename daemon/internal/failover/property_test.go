@@ -284,3 +284,44 @@ func flap(p Policy, flaps int, good time.Duration) (switches int) {
 	until(now.Add(time.Hour))
 	return switches
 }
+
+// TestFlappingInTurns: two links that take turns in failing, once a second,
+// cause no more switches than one.
+func TestFlappingInTurns(t *testing.T) {
+	p, mem := policy(), Memory{}
+	links := []Link{primary(true), iot(true)}
+	var d Decision
+	for i := range 1200 {
+		links[0].Usable, links[1].Usable = i%2 == 1, i%2 == 0
+		d, mem = Decide(t0.Add(time.Duration(i)*500*time.Millisecond), p, mem, links)
+	}
+	require.LessOrEqual(t, d.Switches, int64(3))
+	require.Contains(t, d.ControlReason, "have to stay good first")
+}
+
+// TestFallsAreForgotten: what happened more than ten minutes ago does not count.
+func TestFallsAreForgotten(t *testing.T) {
+	p, mem := policy(), Memory{}
+	p.Hold = 10 * time.Minute
+	var d Decision
+	for _, at := range []struct {
+		after  time.Duration
+		usable bool
+		wake   time.Duration
+	}{
+		{0, true, 0},
+		{time.Minute, false, 0},
+		{2 * time.Minute, true, 12 * time.Minute},
+		{3 * time.Minute, false, 0},
+		{10 * time.Minute, true, 20 * time.Minute}, // not 4 holds: the first fall is forgotten by then
+	} {
+		d, mem = Decide(t0.Add(at.after), p, mem, []Link{primary(true), iot(at.usable)})
+		if at.wake == 0 {
+			require.Zero(t, d.WakeAt)
+			continue
+		}
+		require.Equal(t, t0.Add(at.wake), d.WakeAt, at)
+	}
+	d, _ = Decide(t0.Add(20*time.Minute), p, mem, []Link{primary(true), iot(true)})
+	require.Equal(t, "iot", d.Control)
+}
