@@ -291,7 +291,7 @@ func TestFlappingInTurns(t *testing.T) {
 	p, mem := policy(), Memory{}
 	links := []Link{primary(true), iot(true)}
 	var d Decision
-	for i := range 1200 {
+	for i := range 1201 {
 		links[0].Usable, links[1].Usable = i%2 == 1, i%2 == 0
 		d, mem = Decide(t0.Add(time.Duration(i)*500*time.Millisecond), p, mem, links)
 	}

@@ -17,7 +17,10 @@ func (c *candidate) why() string {
 	case c.track.class == isDown:
 		return "it is down"
 	}
-	return "it was not judged yet"
+	if c.link.LastGood.IsZero() {
+		return "it was not judged yet"
+	}
+	return "it gives no answer"
 }
 
 // named is the link of the role, since when, and why in one sentence.
