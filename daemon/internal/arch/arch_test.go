@@ -30,9 +30,11 @@ var may = map[string]string{
 	"internal/arch":      "",
 	"internal/ubus":      "",
 	"internal/rspro":     "",
+	"internal/peertls":   "internal/model",
 
 	// Pure: no clock, no I/O, no goroutine.
 	"internal/inventory":  "internal/model",
+	"internal/lease":      "internal/model",
 	"internal/failover":   "internal/model",
 	"internal/cardswitch": "internal/model",
 	"internal/budget":     "internal/model",
@@ -45,7 +47,8 @@ var may = map[string]string{
 	"internal/api":    "internal/engine internal/health internal/history internal/journal internal/model internal/ubus",
 
 	// Drivers: never each other.
-	"internal/rspro/client":   "internal/rspro internal/card internal/model internal/cell",
+	"internal/rspro/client":   "internal/rspro internal/card internal/model internal/cell internal/peertls",
+	"internal/ionmesh":        "internal/model internal/cell internal/lease internal/peertls",
 	"internal/card":           "",
 	"internal/card/vpcd":      "internal/card internal/model internal/cell",
 	"internal/card/cardem":    "internal/card internal/model internal/cell",
@@ -72,6 +75,7 @@ var may = map[string]string{
 	"internal/mm/mmrig":                     "internal/mm internal/model", // runs the real ModemManager in tests
 	"internal/at/atfake":                    "internal/at internal/model",
 	"internal/gpio/gpiofake":                "internal/gpio internal/model",
+	"internal/ionmesh/ionmeshfake":          "internal/ionmesh internal/model",
 	"internal/netifd/netifdfake":            "internal/netifd internal/model internal/ubus",
 	"internal/meter/meterfake":              "internal/meter internal/model",
 	"internal/meter/meterrig":               "", // network namespaces for tests on the real packet filter

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+	"github.com/terminills/remsim-openwrt/daemon/internal/peertls"
 	"github.com/terminills/remsim-openwrt/daemon/internal/rspro"
 )
 
@@ -134,7 +135,7 @@ func (c *conn) hello() error {
 // certificate.
 func (c *conn) lastWords(err error) error {
 	_ = c.nc.SetReadDeadline(time.Now().Add(lingerTimeout))
-	if _, read := c.rd.Next(); alertOf(read) != "" {
+	if _, read := c.rd.Next(); peertls.Alert(read) != "" {
 		return tlsFault(address(c.ep), read, time.Now())
 	}
 	return err

@@ -3,43 +3,15 @@ package client
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"fmt"
 	"net"
-	"os"
 	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+	"github.com/terminills/remsim-openwrt/daemon/internal/peertls"
 )
 
-// tlsConfig reads the files of an endpoint. They are read for every connection:
-// a certificate is renewed by replacing its file.
-func tlsConfig(ep *model.Endpoint) (*tls.Config, error) {
-	cfg := &tls.Config{
-		ServerName: ep.Host, MinVersion: tls.VersionTLS12,
-		DynamicRecordSizingDisabled: true, // one frame is one record
-	}
-	if ep.TLS.CA != "" {
-		pem, err := os.ReadFile(ep.TLS.CA)
-		if err != nil {
-			return nil, fmt.Errorf("read CA certificate: %w", err)
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read CA certificate %s: no certificate in it", ep.TLS.CA)
-		}
-	}
-	if ep.TLS.Cert != "" || ep.TLS.Key != "" {
-		cert, err := tls.LoadX509KeyPair(ep.TLS.Cert, ep.TLS.Key)
-		if err != nil {
-			return nil, fmt.Errorf("read client certificate %s and key: %w", ep.TLS.Cert, err)
-		}
-		// Not Certificates: that holds a certificate back whose authority the
-		// peer does not name, and the peer then says that there was none.
-		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
-	}
-	return cfg, nil
-}
+// tlsConfig reads the files of an endpoint.
+func tlsConfig(ep *model.Endpoint) (*tls.Config, error) { return peertls.Config(ep.Host, *ep.TLS) }
 
 // dialer is how the connections of one link are opened.
 type dialer struct {
