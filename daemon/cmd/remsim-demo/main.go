@@ -1,7 +1,7 @@
 // Command remsim-demo runs the whole product on fakes. Without arguments it
 // plays the tour: an ubus broker, an RSPRO server, a bank with software cards, a
 // program in the place of a modem, and the same daemon that runs on a router,
-// and narrates what happens. `remsim-demo peers` starts only the peers and obeys
+// narrates what happens, and serves the LuCI app on loopback. `remsim-demo peers` starts only the peers and obeys
 // commands on standard input: the end-to-end tests run the real programs against
 // it. It is never packaged.
 package main
@@ -30,6 +30,10 @@ type options struct {
 	world string
 	once  bool
 	dir   string
+
+	listen string // of the LuCI app; "" is usualPort if it is free
+	app    string
+	luci   string
 }
 
 func main() {
@@ -54,6 +58,9 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (err e
 	fs.StringVar(&o.world, "world", "tests/worlds/tour.txt", "the world file to play")
 	fs.BoolVar(&o.once, "once", false, "end after the last step, with status 1 if any failed")
 	fs.StringVar(&o.dir, "dir", "", "folder for sockets, configuration and state; default: a temporary one")
+	fs.StringVar(&o.listen, "listen", "", "loopback address and port of the LuCI app; default: port 7460, or a free one")
+	fs.StringVar(&o.app, "app", "luci-app-remsim", "folder of the LuCI app")
+	fs.StringVar(&o.luci, "luci", "", "a LuCI checkout or installation whose own luci.js, form.js and ui.js the pages shall run on")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -108,6 +115,15 @@ func tour(ctx context.Context, w *world, o options, out io.Writer) error {
 	defer s.close()
 
 	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var web <-chan error // nil: there is none
+	if !o.once {
+		var address string
+		if address, web, err = startWeb(ctx, w, p, o); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "Open %s in a browser on this machine and log in as %s (everything) or %s (only looking).\n", address, hint(users[0]), hint(users[1]))
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- app.Run(ctx, daemonOptions(w, p), p.drivers()) }()
 	played := make(chan error, 1)
@@ -118,6 +134,9 @@ func tour(ctx context.Context, w *world, o options, out io.Writer) error {
 		if err != nil {
 			p.print(out) // what the other side looks like, for whoever searches
 		}
+	case err = <-web:
+		web = nil
+		err = fmt.Errorf("the LuCI app ended early: %w", err)
 	case err = <-ended:
 		ended <- err
 		err = fmt.Errorf("the daemon ended early: %w", errors.Join(err, errors.New("see above")))
@@ -132,6 +151,9 @@ func tour(ctx context.Context, w *world, o options, out io.Writer) error {
 	cancel()
 	if e := <-ended; err == nil {
 		err = e
+	}
+	if web != nil {
+		err = errors.Join(err, <-web)
 	}
 	if err == nil && o.once {
 		fmt.Fprintf(out, "\nThe tour is over: %d steps, all as they should be.\n", len(w.steps))

@@ -31,6 +31,7 @@ var may = map[string]string{
 	"internal/ubus":      "",
 	"internal/rspro":     "",
 	"internal/peertls":   "internal/model",
+	"internal/luciweb":   "internal/ubus internal/config", // config: reading and writing UCI text; only remsim-demo links it
 
 	// Pure: no clock, no I/O, no goroutine.
 	"internal/inventory":  "internal/model",
@@ -84,7 +85,7 @@ var may = map[string]string{
 		"internal/journal internal/health internal/rspro internal/rspro/client internal/card internal/card/vpcd internal/card/cardem internal/card/uimremote internal/card/cache internal/mm internal/at internal/gpio internal/netifd internal/inventory internal/path",
 	"cmd/remsim": "internal/app internal/config internal/model internal/ubus internal/card internal/health",
 	"cmd/remsim-demo": "internal/app internal/config internal/model internal/ubus internal/card internal/ubus/ubusfake " +
-		"internal/rspro internal/rspro/rsprofake internal/card/cardfake internal/card/vpcd internal/card/vpcd/vpcdfake internal/mm/mmfake internal/at internal/at/atfake internal/gpio/gpiofake internal/netifd/netifdfake",
+		"internal/rspro internal/rspro/rsprofake internal/card/cardfake internal/card/vpcd internal/card/vpcd/vpcdfake internal/mm/mmfake internal/at internal/at/atfake internal/gpio/gpiofake internal/netifd/netifdfake internal/luciweb",
 }
 
 // banned are packages that no program for the router may contain, and why.

@@ -27,6 +27,9 @@ type Request struct {
 	User   string // the caller's user and group names, vouched for by ubusd
 	Group  string
 	Object *Object
+	// Session is the session argument that uhttpd adds, "" where there is none.
+	// It proves nothing by itself: anybody on the bus can send one.
+	Session string
 
 	conn    *Conn
 	key     callKey
@@ -50,6 +53,9 @@ func (r *Request) run(ctx context.Context, m *Method, data []byte) {
 		return
 	}
 	r.Args = args.without(sessionArg)
+	if v, ok := args.Get(sessionArg); ok {
+		r.Session, _ = v.(string)
+	}
 	m.Handler(ctx, r)
 	r.mu.Lock()
 	open := !r.over && !r.deferred
