@@ -73,8 +73,9 @@ func (r *Reading) take(name string, bytes int64) {
 	case "unasked":
 		into = func(c *model.MeterCount) { c.Unasked = bytes }
 	default:
-		n, err := strconv.ParseUint(strings.TrimPrefix(kind, "p"), 10, 8)
-		if kind[:1] != "p" || err != nil || model.Purpose(n) > model.LastPurpose {
+		number, ok := strings.CutPrefix(kind, "p")
+		n, err := strconv.ParseUint(number, 10, 8)
+		if !ok || err != nil || model.Purpose(n) > model.LastPurpose {
 			return
 		}
 		into = func(c *model.MeterCount) {
