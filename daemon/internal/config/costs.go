@@ -87,15 +87,18 @@ func (c *Config) Costs() []model.Cost {
 
 // probeCosts are those of watching the links.
 func (c *Config) probeCosts(add addCost) {
+	cost := func(link string, metered bool) {
+		p := c.Failover.Detect.Probing(metered)
+		add(p.Idle(), p.Month(), "failover.detect=%s on %s, idle%s", c.Failover.Detect, link, meteredWord(metered))
+		add(p.Busy(), 0, "failover.detect=%s on %s, an answer is overdue", c.Failover.Detect, link)
+	}
 	for _, m := range c.Modems {
 		if m.Network != "" {
-			p := c.Failover.Detect.Probing(m.Metered)
-			add(p.Idle(), p.Month(), "failover.detect=%s on %s, idle%s", c.Failover.Detect, m.Name, meteredWord(m.Metered))
+			cost(m.Name, m.Metered)
 		}
 	}
 	for _, l := range c.Links {
-		p := c.Failover.Detect.Probing(l.Metered)
-		add(p.Idle(), p.Month(), "failover.detect=%s on %s, idle%s", c.Failover.Detect, l.Name, meteredWord(l.Metered))
+		cost(l.Name, l.Metered)
 	}
 }
 

@@ -24,9 +24,12 @@ func TestCostsOfAWorkingConfiguration(t *testing.T) {
 		{Setting: "ionmesh.heartbeat_interval=300, one connection that stays (lean-beat)", Seconds: 310, MBMonth: 2},
 		{Setting: "ionmesh.heartbeat_interval=300, REST on a connection that is kept", Seconds: 310, MBMonth: 5.11},
 		{Setting: "ionmesh.heartbeat_interval=300, REST with a new connection per beat", Seconds: 310, MBMonth: 47.87},
-		{Setting: "failover.detect=normal on primary, idle", Seconds: 16, MBMonth: 47.69},
-		{Setting: "failover.detect=normal on iot, idle (metered)", Seconds: 315, MBMonth: 1.59},
-		{Setting: "failover.detect=normal on wan, idle", Seconds: 16, MBMonth: 47.69},
+		{Setting: "failover.detect=normal on primary, idle", Seconds: 14.8, MBMonth: 29.03},
+		{Setting: "failover.detect=normal on primary, an answer is overdue", Seconds: 6},
+		{Setting: "failover.detect=normal on iot, idle (metered)", Seconds: 304.8, MBMonth: 0.97},
+		{Setting: "failover.detect=normal on iot, an answer is overdue", Seconds: 6},
+		{Setting: "failover.detect=normal on wan, idle", Seconds: 14.8, MBMonth: 29.03},
+		{Setting: "failover.detect=normal on wan, an answer is overdue", Seconds: 6},
 	}, later)
 }
 
@@ -62,7 +65,8 @@ func TestDetectionIsATradeOff(t *testing.T) {
 			p := d.Probing(metered)
 			require.GreaterOrEqual(t, p.Idle(), p.Busy())
 			require.GreaterOrEqual(t, p.Silence, p.Suspect)
-			require.Positive(t, p.Losses)
+			require.Greater(t, p.Probes, 1)
+			require.LessOrEqual(t, p.Retry, p.RetryMost)
 			if i > 0 {
 				require.Greater(t, p.Idle(), last.Idle())
 				require.Greater(t, p.Busy(), last.Busy())
@@ -74,6 +78,9 @@ func TestDetectionIsATradeOff(t *testing.T) {
 	for _, d := range []Detect{DetectFast, DetectNormal, DetectFrugal} {
 		require.Less(t, d.Probing(true).Month(), d.Probing(false).Month())
 	}
-	require.Equal(t, 3*time.Second, DetectFast.Probing(false).Idle())
-	require.Less(t, DetectNormal.Probing(true).Month(), 2.0, "an idle IoT link keeps within 3 MB a month with its beats")
+	for _, metered := range []bool{false, true} {
+		require.Equal(t, 2500*time.Millisecond, DetectFast.Probing(metered).Busy())
+		require.Equal(t, 6*time.Second, DetectNormal.Probing(metered).Busy())
+	}
+	require.Less(t, DetectNormal.Probing(true).Month(), 1.0, "an idle IoT link keeps within 3 MB a month with its STATUS commands")
 }

@@ -102,15 +102,16 @@ func markdownDetect() string {
 	if !acts("failover", "detect") {
 		yet = "*No effect yet: no link is probed in this version.* "
 	}
-	b.WriteString("## What `failover.detect` means\n\n" + yet + "Whatever arrives on a link proves it for free; probes are sent only on a silent one. " +
+	b.WriteString("## What `failover.detect` means\n\n" + yet + "Whatever arrives on a link proves it for free; probes are sent only on a silent one, and at once when a byte of control traffic is not answered in time. " +
+		"An answer that comes later than a probe waits counts as lost. " +
 		"Seconds are the worst case until a dead link is noticed, megabytes what an idle link carries in a month of 30 days.\n\n" +
-		"| detect | link | silence before a probe | probe timeout x losses | noticed, idle | noticed, with traffic | idle MB a month |\n|---|---|---|---|---|---|---|\n")
+		"| detect | link | silence before a probe | an answer is overdue after | one probe waits | probes of a burst, apart | noticed, idle | noticed, with traffic | idle MB a month, at the most |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, d := range []Detect{DetectFast, DetectNormal, DetectFrugal} {
 		for _, metered := range []bool{false, true} {
 			p := d.Probing(metered)
 			link := map[bool]string{false: "not metered", true: "metered"}[metered]
-			fmt.Fprintf(&b, "| %s | %s | %.0f s | %.0f s x %d | %.0f s | %.0f s | %.2f |\n", d, link,
-				p.Silence.Seconds(), p.Timeout.Seconds(), p.Losses, p.Idle().Seconds(), p.Busy().Seconds(), p.Month())
+			fmt.Fprintf(&b, "| %s | %s | %.0f s | %.0f s | %.1f s | %d, %.2f s | %.1f s | %.1f s | %.2f |\n", d, link, p.Silence.Seconds(), p.Suspect.Seconds(),
+				p.Wait.Seconds(), p.Probes, p.Spacing.Seconds(), p.Idle().Seconds(), p.Busy().Seconds(), p.Month())
 		}
 	}
 	return b.String() + "\n"
