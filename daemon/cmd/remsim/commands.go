@@ -33,14 +33,18 @@ func (c *cli) printEntry(e entry) {
 }
 
 func runEvents(ctx context.Context, c *cli, args []string) error {
-	kind, limit, follow := "", 100, false
+	kind, limit, follow, failovers := "", 100, false, false
 	_, err := c.parse("events", args, 0, 0, func(fs *flag.FlagSet) {
 		fs.StringVar(&kind, "kind", "", "only this `KIND`: "+kinds())
+		fs.BoolVar(&failovers, "failover", false, "only the records of failovers, the same as --kind failover")
 		fs.IntVar(&limit, "limit", 100, "how many, `N` of 1..500")
 		fs.BoolVar(&follow, "follow", false, "go on with what happens, until Ctrl-C")
 	})
 	if err != nil {
 		return err
+	}
+	if failovers {
+		kind = model.KindFailover
 	}
 	if kind != "" && !slices.Contains(strings.Fields(kinds()), kind) {
 		fmt.Fprintf(c.err, "remsim events: kind %q is not one of %s\n", kind, kinds())

@@ -129,6 +129,7 @@ func (a *API) Methods() []ubus.Method {
 		{Name: "test", Args: args("target", ubus.String, "name", ubus.String), Handler: a.test},
 		{Name: "config", Handler: a.config},
 		{Name: "reload", Handler: a.reload},
+		{Name: "switch", Args: args("role", ubus.String, "link", ubus.String), Handler: a.switchRole},
 		{Name: "sim", Args: args("modem", ubus.String, "source", ubus.String), Handler: a.sim},
 		{Name: "map", Args: args("modem", ubus.String, "host", ubus.String, "port", ubus.Int32, "bank_id", ubus.Int32, "slot", ubus.Int32), Handler: a.mapBank},
 		{Name: "unmap", Args: args("modem", ubus.String), Handler: a.unmap},

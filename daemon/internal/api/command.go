@@ -76,6 +76,24 @@ func (a *API) tracing(ctx context.Context, req *ubus.Request) {
 	a.do(ctx, req, model.SetTracing{Modem: modem, On: on})
 }
 
+func (a *API) switchRole(ctx context.Context, req *ubus.Request) {
+	role, err1 := req.Args.Text("role", "")
+	link, err2 := req.Args.Text("link", "")
+	err := firstOf(err1, err2)
+	switch {
+	case err != nil:
+	case role == "":
+		err = invalid("argument role is missing: data or control")
+	case link == "":
+		err = invalid("argument link is missing: the name of a link, or auto to give the choice back")
+	}
+	if err != nil {
+		a.refuse(req, err)
+		return
+	}
+	a.do(ctx, req, model.SwitchRole{Role: role, Link: link})
+}
+
 // resetMethods are the words that `reset` takes for a rung of the ladder.
 var resetMethods = []string{"auto", string(model.RungSoft), string(model.RungMM), string(model.RungGPIO), string(model.RungPower)}
 

@@ -62,7 +62,12 @@ func (a *App) testPeer(ctx context.Context, st *stack, modem string, peer model.
 	if !ok {
 		return []model.Step{{Name: "address", Text: fmt.Sprintf("%s has no %s to connect to now", modem, peerName(peer))}}, nil
 	}
-	return client.Probe(ctx, peer, endpoint, a.engine.Plans(modem).Session.Get().Path, a.drivers.Dial), nil
+	plan := a.engine.Plans(modem).Session.Get()
+	via := plan.Path
+	if peer == model.PeerServer {
+		via = plan.ServerPath
+	}
+	return client.Probe(ctx, peer, endpoint, via, a.drivers.Dial), nil
 }
 
 func peerName(peer model.PeerKind) string {

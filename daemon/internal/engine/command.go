@@ -26,6 +26,9 @@ func (e *Engine) Do(ctx context.Context, cmd model.Command) (sequence int64, err
 }
 
 func (e *Engine) command(now time.Time, cmd model.Command) error {
+	if c, ok := cmd.(model.SwitchRole); ok {
+		return e.switchRole(now, c)
+	}
 	m, err := e.target(cmd)
 	if err != nil {
 		return err

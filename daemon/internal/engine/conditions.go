@@ -43,6 +43,7 @@ func (e *Engine) conditions(now time.Time, s *model.Snapshot) []health.Condition
 			out = append(out, m.otherOwner(e.hardware.networks)...)
 		}
 	}
+	out = append(out, e.linkConditions()...)
 	if why := e.missing(); why != "" {
 		add(health.Condition{Code: health.ModemManagerMissing, Subject: "modemmanager", Detail: why})
 	}

@@ -57,8 +57,11 @@ type Engine struct {
 	hardware hardware
 	toldOnce bool // the drivers have told what there is
 	history  *history.History
+	links    links
+	timeline timeline
 
 	cells cells
+	paths PathPlans
 }
 
 // item is what waits in the inbox: an event, or a call into the goroutine.
@@ -85,6 +88,7 @@ func New(opts Options) *Engine {
 		failing:  make(map[string]model.TaskFailed),
 		state:    model.StateStarting,
 		history:  history.New(),
+		paths:    newPathPlans(),
 	}
 	e.cells.byModem = make(map[string]*Plans)
 	e.current.Store(e.snapshot(e.started))
@@ -151,10 +155,13 @@ func (e *Engine) step(first *item, timer *time.Timer) {
 // decide sets every plan and the overall state, and returns when to look again
 // if nothing happens.
 func (e *Engine) decide(now time.Time) (wake time.Time) {
-	wake = e.switchCards(now)
+	wake = e.decideLinks(now)
+	e.planLinks()
+	wake = earliest(wake, e.watchTimeline(now))
+	wake = earliest(wake, e.switchCards(now))
 	for _, m := range e.modems {
 		plans := e.cells.of(m.conf.Name)
-		plans.Session.Set(m.sessionPlan(e.settings.Enabled))
+		plans.Session.Set(e.overPath(m.sessionPlan(e.settings.Enabled)))
 		plans.Card.Set(m.cardPlan(e.settings.Enabled))
 		plans.Switch.Set(m.plan)
 		plans.Modem.Set(e.modemPlan(now, m))
@@ -263,6 +270,7 @@ func (e *Engine) Apply(ctx context.Context, s Settings) error {
 	return e.do(ctx, func(now time.Time) {
 		e.settings, e.applied = s, true
 		e.rebuild()
+		e.rebuildLinks()
 		e.match(now)
 		e.note(now, model.KindConfig, "remsim", s.summary(), nil)
 	})

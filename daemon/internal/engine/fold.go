@@ -37,7 +37,7 @@ func (e *Engine) fold(ev model.Event) {
 	case model.TPDUStats:
 		if m := e.find(ev.Modem); m != nil {
 			if ev.TPDU.Received > m.tpdu.Received {
-				m.muted = ""
+				m.muted, m.answeredAt = "", ev.When()
 			}
 			m.tpdu = ev.TPDU
 		}
@@ -48,6 +48,8 @@ func (e *Engine) fold(ev model.Event) {
 		e.note(ev.When(), model.KindTask, ev.Task, ev.Err, map[string]string{"severity": string(model.Warning)})
 	case model.TaskRecovered:
 		delete(e.failing, ev.Task)
+	case model.DeviceChanged, model.LinkJudged, model.RoutesChanged:
+		e.foldLinks(ev)
 	default:
 		e.foldHardware(ev)
 	}
@@ -74,7 +76,7 @@ func (e *Engine) foldPeer(m *modem, ev model.PeerChanged) {
 	p.State, p.Address, p.TLS = ev.State, ev.Address, ev.TLS
 	switch ev.State {
 	case model.ConnConnected:
-		p.Reason, p.code = "", ""
+		p.Reason, p.code, p.upAt = "", "", ev.When()
 		if ev.Peer == model.PeerBankd {
 			m.bankUp = ev.When()
 			m.noteBank(ev)

@@ -179,6 +179,9 @@ func (e *Engine) seen(now time.Time, m *modem, o *model.ObservedModem) {
 		}
 		e.note(now, model.KindModem, m.conf.Name, text, nil)
 	}
+	if registered(o) && (before == nil || !registered(before)) {
+		m.registeredAt = now
+	}
 	m.noteFailed(now, o)
 	m.notePorts(o)
 	e.history.AddSignal(now, m.conf.Name, o.Signal)

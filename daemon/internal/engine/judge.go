@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/terminills/remsim-openwrt/daemon/internal/failover"
 	"github.com/terminills/remsim-openwrt/daemon/internal/health"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 )
@@ -44,6 +45,7 @@ func (e *Engine) judge(now time.Time) (model.State, string, time.Time) {
 	}
 	worst := verdict{state: model.StateOperational}
 	remote := 0
+	lost := e.controlLost()
 	for _, m := range e.modems {
 		v, counts := m.judgeSwitch()
 		switch {
@@ -52,6 +54,9 @@ func (e *Engine) judge(now time.Time) (model.State, string, time.Time) {
 			continue
 		default:
 			v = m.judge(now, e.started, e.settings.Grace)
+			if lost != "" && rank[v.state] < rank[model.StateRideThrough] && m.cardWorks() {
+				v = e.judgeLost(now, m, lost)
+			}
 		}
 		remote++
 		worst.wake = earliest(worst.wake, v.wake)
@@ -123,6 +128,27 @@ func (m *modem) judgeHeld(now time.Time, grace time.Duration) verdict {
 		reason: fmt.Sprintf("%s: bank %s has been away for more than %s (%s), the card is still held", m.conf.Name, m.where(), grace, why)}
 }
 
+// controlLost says why no control path carries anything, "" if one does or none
+// is known.
+func (e *Engine) controlLost() string {
+	d := e.links.decision
+	if d.GraceEnds.IsZero() || d.State == failover.StateStarting {
+		return ""
+	}
+	return d.ControlReason
+}
+
+// judgeLost tells of a card that works still, while nothing leads to its bank.
+func (e *Engine) judgeLost(now time.Time, m *modem, why string) verdict {
+	end := e.links.decision.GraceEnds
+	if now.Before(end) {
+		return verdict{state: model.StateRideThrough, wake: end,
+			reason: fmt.Sprintf("%s: every control path is lost (%s), the card is held", m.conf.Name, why)}
+	}
+	return verdict{state: model.StateDegraded,
+		reason: fmt.Sprintf("%s: every control path has been lost for more than %s (%s), the card is still held", m.conf.Name, e.settings.Grace, why)}
+}
+
 func (m *modem) judgeUnassigned(now, started time.Time) verdict {
 	name := m.conf.Name
 	switch {
@@ -151,6 +177,9 @@ func (e *Engine) graceEnds() (end time.Time) {
 			end = t
 		}
 	}
+	if d := e.links.decision.GraceEnds; d.After(end) && e.controlLost() != "" {
+		end = d
+	}
 	return end
 }
 
@@ -176,9 +205,9 @@ func (e *Engine) snapshot(now time.Time) *model.Snapshot {
 		Version: e.opts.Version, Started: e.started,
 		DeviceID: e.settings.DeviceID, State: state, Reason: reason,
 		Modems: []model.Modem{}, Links: []model.Link{}, Sessions: []model.Session{}, Budget: []model.Budget{},
-		Failover: model.Failover{Candidates: []model.Candidate{}},
 		IonMesh:  model.IonMesh{State: "off"}, GraceEnds: e.graceEnds(),
 	}
+	e.viewLinks(s)
 	for _, m := range e.modems {
 		s.Modems = append(s.Modems, m.view())
 		if session := m.session(); session != nil {

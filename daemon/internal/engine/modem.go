@@ -29,11 +29,14 @@ type modem struct {
 	tpdu          model.TPDU
 	bankUp        time.Time // when the bank was last connected
 	lostSince     time.Time // when the bank was lost while the card was held
+	answeredAt    time.Time // when the card last answered a command
 	muted         string    // why the last command got no answer; "" after one did
 
 	// The modem itself, if option match names one.
 	seen                   *model.ObservedModem // nil: not there
 	goneSince, failedSince time.Time
+	registeredAt           time.Time // when it last came to be registered
+	sick                   string    // why the failover wants it reset; "" if it does not
 	atPort                 string // as last seen
 	vendor, product        string
 	netdev                 string       // likewise
@@ -54,7 +57,8 @@ type modem struct {
 // peer is one end of the session as last reported.
 type peer struct {
 	model.Peer
-	code string // finding code that names the failure
+	code string    // finding code that names the failure
+	upAt time.Time // when it was last connected
 }
 
 // frontSeen is the state of the card front.

@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/terminills/remsim-openwrt/daemon/internal/failover"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 )
 
@@ -15,6 +16,12 @@ type Settings struct {
 	DeviceID string
 	Grace    time.Duration // how long a lost bank is ridden through before the state is degraded
 	Modems   []Modem
+	Links    []Link // in the order of the configuration, which numbers them
+	// Failover is the owner's policy; Grace and what was forced by command are
+	// filled in by the engine.
+	Failover failover.Policy
+	Detect   string   // how eagerly links are probed: fast, normal, frugal
+	Probes   []string // extra hosts to probe
 	// Errors and Warnings are what the check of the newest file said, one
 	// sentence each. OldConfig tells that the file was refused and an earlier
 	// configuration is in use.

@@ -98,6 +98,8 @@ const (
 func (m *modem) verdict(now time.Time) cardswitch.Verdict {
 	o := m.seen
 	switch {
+	case m.sick != "":
+		return cardswitch.Verdict{Sick: true, Reason: m.sick}
 	case o == nil && !m.goneSince.IsZero() && now.Sub(m.goneSince) >= goneTime:
 		return cardswitch.Verdict{Sick: true, Reason: fmt.Sprintf("the modem has been gone for %s", now.Sub(m.goneSince).Round(time.Second))}
 	case o == nil:

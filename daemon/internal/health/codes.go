@@ -41,6 +41,13 @@ const (
 	TwoOwners           = "two-owners"
 	Watchcat            = "watchcat"
 	PowerSaving         = "power-saving"
+
+	LinkUnusable  = "link-unusable"
+	ControlLost   = "control-lost"
+	ControlOnCard = "control-on-card"
+	Deadlock      = "deadlock"
+	RoutesFailed  = "routes-failed"
+	OtherRouter   = "other-router"
 )
 
 // Server and Bank are put before a peer code (model.PeerCodes) to make the code
@@ -125,6 +132,18 @@ var own = []Doc{
 		"Remove the watchcat section that the text names; remsim watches the link itself."},
 	{PowerSaving, model.Warning, "the modem may sleep through control traffic",
 		"Switch it off: AT+CPSMS=0 and AT+CEDRXS=0."},
+	{LinkUnusable, model.Warning, "the link carries nothing",
+		"The text says what was seen. Check antenna, subscription and interface; remsim uses the other links meanwhile and comes back by itself."},
+	{ControlLost, model.Critical, "no control path is usable: neither server, bank nor orchestrator can be reached",
+		"Bring one of the links of option control_path back; the card is held meanwhile."},
+	{ControlOnCard, model.Warning, "control traffic runs over the very card it carries",
+		"It works, but nothing is in reserve: bring the IoT modem or another link back."},
+	{Deadlock, model.Critical, "the way to the card needs the card",
+		"Add a way that does not: an IoT modem with source local, or a config link for a wired network, in option control_path; or set option fallback 'local'."},
+	{RoutesFailed, model.Critical, "the routes of the links could not be set",
+		"The text names the rule or route. Until it is mended, traffic goes where the system's own routes lead."},
+	{OtherRouter, model.Info, "another program decides over user traffic, so remsim leaves that to it and routes only its own",
+		"Nothing to do if that is wanted; else remove the other program's configuration and reload remsim."},
 }
 
 // peers are the findings about a connection, for the server and for the bank.

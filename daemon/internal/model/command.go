@@ -30,6 +30,16 @@ type SetTracing struct {
 	On    bool
 }
 
+// SwitchRole has a role carried by a link while that is usable. Link "auto"
+// gives the choice back to the failover.
+type SwitchRole struct {
+	Role string // data or control
+	Link string
+}
+
+// Target names no modem: the command is about a link.
+func (c SwitchRole) Target() string { return "" }
+
 // Target names the modem.
 func (c SetSource) Target() string { return c.Modem }
 

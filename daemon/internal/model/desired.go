@@ -44,10 +44,11 @@ type SessionPlan struct {
 	// Unmapped: a person said `unmap`; the server's assignment is not used
 	// until a new one comes.
 	Unmapped bool
-	// Path is the way that connections take; another one (Path.Same) moves them.
-	// PathLost: the way before this one carries nothing any more.
-	Path     Path
-	PathLost bool
+	// Path is the way to the bank, ServerPath that to the server; another one
+	// (Path.Same) moves the connection. PathLost, ServerPathLost: the way before
+	// this one carries nothing any more.
+	Path, ServerPath         Path
+	PathLost, ServerPathLost bool
 	// Generation grows with each map, unmap and re-connect request.
 	Generation int64
 }

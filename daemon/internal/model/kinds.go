@@ -21,6 +21,8 @@ const (
 	KindFinding    = "finding"
 	KindTask       = "task"
 	KindModem      = "modem"
+	KindLink       = "link"
+	KindFailover   = "failover"
 )
 
 // EventKinds lists every kind of journal entry with its meaning.
@@ -38,5 +40,7 @@ var EventKinds = []KindDoc{
 	{KindModem, "modem, or modemmanager", "ModemManager or a modem came, went or changed its state; a PIN was sent"},
 	{KindSwitch, "modem", "a step of a card switch ended, or a whole switch; the data hold its outcome and milliseconds"},
 	{KindReset, "modem", "a reset: why, which means, and what came of it"},
+	{KindLink, "link, or remsim", "a link came, went, became usable or unusable; traffic moves from one link to another, and why"},
+	{KindFailover, "link that took over", "the record of a failover: last good, detected, decided, routed, control up, card ready, registered, bearer up, first byte, in milliseconds since the first"},
 	{KindTask, "task", "a part of the daemon failed and is started again"},
 }

@@ -55,7 +55,7 @@ func sameBank(a, b *model.BankAssignment) bool {
 // SamePlan tells whether two plans ask for the same; it is the equality of the
 // cell that carries them.
 func SamePlan(a, b model.SessionPlan) bool {
-	return a.Online == b.Online && a.Client == b.Client && a.Unmapped == b.Unmapped && a.PlainLoopback == b.PlainLoopback && a.Generation == b.Generation && a.Path.Same(b.Path) &&
+	return a.Online == b.Online && a.Client == b.Client && a.Unmapped == b.Unmapped && a.PlainLoopback == b.PlainLoopback && a.Generation == b.Generation && a.Path.Same(b.Path) && a.ServerPath.Same(b.ServerPath) &&
 		sameBank(a.Bank, b.Bank) && sameEndpoint(a.BankDefaults, b.BankDefaults) &&
 		slices.EqualFunc(a.Servers, b.Servers, sameEndpoint) && maps.EqualFunc(a.Corrections, b.Corrections, sameEndpoint)
 }
@@ -75,7 +75,7 @@ func (s *Session) serverTarget() (*target, string) {
 	case len(s.plan.Servers) == 0:
 		return nil, "no server is configured"
 	}
-	return &target{endpoints: s.plan.Servers, client: s.plan.Client, renew: s.reconnects, path: s.plan.Path, stranded: s.plan.PathLost}, ""
+	return &target{endpoints: s.plan.Servers, client: s.plan.Client, renew: s.reconnects, path: s.plan.ServerPath, stranded: s.plan.ServerPathLost}, ""
 }
 
 // bankTarget is what the bank link shall reach, and why it shall not. Call with
