@@ -112,7 +112,8 @@ func (h *hardware) close() {
 
 // drivers are the daemon's ways out of the process in this world.
 func (p *peers) drivers() app.Drivers {
-	d := app.RealDrivers()
+	d := app.RealDrivers(nil)
+	d.Dial = nil // the interfaces of this world are played: the peers are on loopback
 	h := p.hardware
 	if h == nil {
 		return d

@@ -54,7 +54,7 @@ func runDaemon(ctx context.Context, c *cli, args []string) error {
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	o.Reload = hup
-	return app.Run(ctx, o, app.RealDrivers())
+	return app.Run(ctx, o, app.RealDrivers(o.Logger))
 }
 
 // withoutTime drops the time: procd adds it.

@@ -27,6 +27,7 @@ import (
 	"github.com/terminills/remsim-openwrt/daemon/internal/mm"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 	"github.com/terminills/remsim-openwrt/daemon/internal/netifd"
+	"github.com/terminills/remsim-openwrt/daemon/internal/path"
 	"github.com/terminills/remsim-openwrt/daemon/internal/supervise"
 	"github.com/terminills/remsim-openwrt/daemon/internal/ubus"
 )
@@ -62,9 +63,12 @@ type Drivers struct {
 	ATPort func(path string) (at.Port, error)
 }
 
-// RealDrivers are those of a router.
-func RealDrivers() Drivers {
+// RealDrivers are those of a router. log is told once if connections cannot be
+// bound to their links.
+func RealDrivers(log *slog.Logger) Drivers {
+	paths := path.New(path.Options{Log: log})
 	return Drivers{
+		Dial: paths.Dial,
 		Front: func(kind, device string) (card.Front, error) {
 			switch kind {
 			case "cardem":
@@ -100,8 +104,8 @@ type App struct {
 
 	mu       sync.Mutex
 	stacks   map[string]*stack
-	looking  map[string]*looked // after modems that exist
-	watching bool               // ModemManager and netifd are watched
+	looking  map[string]*looked              // after modems that exist
+	watching struct{ modems, networks bool } // ModemManager and its neighbours, netifd
 }
 
 // Run serves until ctx ends. It returns an error only if nothing can be served

@@ -15,14 +15,14 @@ func TestEveryFrontIsMade(t *testing.T) {
 	} {
 		kind, why := chooseFront(config.Modem{Front: front})
 		require.Empty(t, why)
-		f, err := RealDrivers().Front(kind, device)
+		f, err := RealDrivers(nil).Front(kind, device)
 		require.NoError(t, err)
 		require.Equal(t, kind, f.Info().Kind)
-		_, err = RealDrivers().Front(kind, "") // an unset front_device is the first that is found
+		_, err = RealDrivers(nil).Front(kind, "") // an unset front_device is the first that is found
 		require.NoError(t, err)
 	}
 	_, why := chooseFront(config.Modem{Front: config.FrontNone})
 	require.NotEmpty(t, why)
-	_, err := RealDrivers().Front("smoke", "")
+	_, err := RealDrivers(nil).Front("smoke", "")
 	require.ErrorContains(t, err, "not in this version")
 }

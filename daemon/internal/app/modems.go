@@ -33,7 +33,6 @@ func (l *looked) same(o *looked) bool {
 }
 
 // lookAfter starts and stops what follows modems, so that it fits the settings.
-// ModemManager and netifd are watched from the first modem on.
 func (a *App) lookAfter(s engine.Settings) {
 	cfg := a.conf.inUse()
 	a.mu.Lock()
@@ -59,12 +58,7 @@ func (a *App) lookAfter(s engine.Settings) {
 			delete(a.looking, name)
 		}
 	}
-	if len(wanted) > 0 && !a.watching {
-		a.watching = true
-		a.modems.Start(supervise.Task{Name: "modemmanager", Run: a.mm.Run})
-		a.modems.Start(supervise.Task{Name: "netifd", Run: a.netifd.Run})
-		a.modems.Start(supervise.Task{Name: "neighbours", Run: a.neighbours.run})
-	}
+	a.watch(len(wanted) > 0, len(wanted) > 0 || s.Valid && s.Enabled && len(s.Links) > 0)
 	for i, m := range s.Modems {
 		w := wanted[m.Name]
 		if w == nil || a.looking[m.Name] != nil {
@@ -76,6 +70,20 @@ func (a *App) lookAfter(s engine.Settings) {
 		a.looking[m.Name] = w
 	}
 	a.neighbours.poke()
+}
+
+// watch begins to watch ModemManager from the first modem on, and netifd from the
+// first modem or link. Call with the lock held.
+func (a *App) watch(modems, networks bool) {
+	if modems && !a.watching.modems {
+		a.watching.modems = true
+		a.modems.Start(supervise.Task{Name: "modemmanager", Run: a.mm.Run})
+		a.modems.Start(supervise.Task{Name: "neighbours", Run: a.neighbours.run})
+	}
+	if networks && !a.watching.networks {
+		a.watching.networks = true
+		a.modems.Start(supervise.Task{Name: "netifd", Run: a.netifd.Run})
+	}
 }
 
 // lockRun makes sure that one daemon at a time works with a run directory: two

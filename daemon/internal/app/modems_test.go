@@ -418,7 +418,7 @@ func TestSecondDaemonIsRefused(t *testing.T) {
 	w.write(w.config(""))
 	w.start()
 	w.until("on the bus", func(s *model.Snapshot) bool { return s.Sequence > 0 })
-	err := app.Run(withBound(t), w.options(), app.RealDrivers())
+	err := app.Run(withBound(t), w.options(), app.RealDrivers(nil))
 	require.ErrorContains(t, err, "another remsim daemon works with")
 	w.hup <- syscall.SIGHUP // the first one goes on
 	w.until("still there", func(s *model.Snapshot) bool { return s.Sequence > 0 })

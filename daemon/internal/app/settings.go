@@ -10,6 +10,7 @@ import (
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/config"
 	"github.com/terminills/remsim-openwrt/daemon/internal/engine"
+	"github.com/terminills/remsim-openwrt/daemon/internal/failover"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 )
 
@@ -24,7 +25,42 @@ func (o Options) settings(c *config.Config) engine.Settings {
 	for _, m := range c.Modems {
 		s.Modems = append(s.Modems, o.modem(c, m))
 	}
+	s.Links = linksOf(c)
+	if len(s.Links) > 0 {
+		s.Failover = failoverOf(c)
+		s.Detect, s.Probes = string(c.Failover.Detect), c.Failover.Probes
+	}
 	return s
+}
+
+// linksOf are the ways to the network: modems with an interface, then the link
+// sections. Their order numbers them.
+func linksOf(c *config.Config) (out []engine.Link) {
+	for _, m := range c.Modems {
+		if m.Network != "" {
+			out = append(out, engine.Link{Name: m.Name, Modem: m.Name, Network: m.Network, Metered: m.Metered, User: model.UserTraffic(m.UserTraffic)})
+		}
+	}
+	for _, l := range c.Links {
+		out = append(out, engine.Link{Name: l.Name, Network: l.Network, Metered: l.Metered, User: model.UserTraffic(l.UserTraffic)})
+	}
+	return out
+}
+
+// failoverOf is the owner's policy. A stock server pings by itself, which costs a
+// metered link more than everything else together, so its connection takes another
+// one while that works.
+func failoverOf(c *config.Config) failover.Policy {
+	p := failover.Policy{
+		ControlOrder: c.Failover.ControlPath, Hold: c.Failover.Hold, Failback: string(c.Failover.Failback),
+		PreferUnmetered: len(c.Servers) > 0,
+	}
+	for _, m := range c.Modems {
+		if m.Role == model.RolePrimary {
+			p.DataOrder = append(p.DataOrder, m.Name)
+		}
+	}
+	return p
 }
 
 func (o Options) modem(c *config.Config, m config.Modem) engine.Modem {

@@ -144,7 +144,8 @@ func (w *world) startWith(change func(d *app.Drivers)) {
 	w.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	drivers := app.RealDrivers()
+	drivers := app.RealDrivers(nil)
+	drivers.Dial = nil // played interfaces have no devices to bind to
 	change(&drivers)
 	go func() { ended <- app.Run(ctx, w.options(), drivers) }()
 	w.stop = sync.OnceFunc(func() {

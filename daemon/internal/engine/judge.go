@@ -205,7 +205,7 @@ func (e *Engine) snapshot(now time.Time) *model.Snapshot {
 		Version: e.opts.Version, Started: e.started,
 		DeviceID: e.settings.DeviceID, State: state, Reason: reason,
 		Modems: []model.Modem{}, Links: []model.Link{}, Sessions: []model.Session{}, Budget: []model.Budget{},
-		IonMesh:  model.IonMesh{State: "off"}, GraceEnds: e.graceEnds(),
+		IonMesh: model.IonMesh{State: "off"}, GraceEnds: e.graceEnds(),
 	}
 	e.viewLinks(s)
 	for _, m := range e.modems {

@@ -131,7 +131,7 @@ func (e *Engine) ownsDevice(m *modem, l *link) bool {
 // deadlock proves that some control path does not need a card that comes over
 // control paths. It returns the chain in words if there is none, else "".
 func (e *Engine) deadlock() string {
-	if !slices.ContainsFunc(e.modems, func(m *modem) bool { return m.wantsRemote() && m.managed() }) {
+	if !slices.ContainsFunc(e.modems, (*modem).wantsRemote) {
 		return ""
 	}
 	var chain []string

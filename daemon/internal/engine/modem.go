@@ -37,7 +37,7 @@ type modem struct {
 	goneSince, failedSince time.Time
 	registeredAt           time.Time // when it last came to be registered
 	sick                   string    // why the failover wants it reset; "" if it does not
-	atPort                 string // as last seen
+	atPort                 string    // as last seen
 	vendor, product        string
 	netdev                 string       // likewise
 	line                   model.Source // where the SIM line stands, "" unknown

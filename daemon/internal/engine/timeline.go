@@ -78,7 +78,7 @@ func (l *link) nameOr(other string) string {
 
 // stamp notes that something has happened, if the record waits for it.
 func (t *timeline) stamp(i int, at time.Time) {
-	if t.running && t.at[i].IsZero() && !at.Before(t.at[stampDecide]) {
+	if t.running && t.at[i].IsZero() && at.After(t.at[stampDecide]) {
 		t.at[i] = at
 	}
 }
