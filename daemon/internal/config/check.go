@@ -274,23 +274,65 @@ func (r *rules) paths() {
 	}
 }
 
-// needsItself warns of the deadlock that two modems are there to avoid: every
-// way to the card leads over a modem that needs the card first.
+// needsItself finds the deadlock that two modems are there to avoid: every way to
+// the card leads over a modem that needs the card first. Whoever lists such ways
+// is refused; where they are only all there is, it is a warning.
 func (r *rules) needsItself(v values) {
 	path := r.c.Failover.ControlPath
+	tell := v.add
 	if len(path) == 0 {
-		path = defaultControlPath(r.c)
+		path, tell = defaultControlPath(r.c), v.warn
 	}
 	if !r.c.Main.Enabled || len(path) == 0 {
 		return
 	}
+	var chain []string
 	for _, name := range path {
-		if m, ok := r.c.Modem(name); !ok || m.Source != model.SourceRemote || m.Network == "" || m.Fallback == FallbackLocal {
+		word := r.needsCard(name)
+		if word == "" {
 			return
 		}
+		chain = append(chain, word)
 	}
-	v.warn("control_path", strings.Join(path, " "), "each of these modems needs the remote card to be online, and the card is reached over them; "+
-		"add a modem with source local or a config link, or set option fallback 'local'")
+	tell("control_path", strings.Join(path, " "), "%s, and the card is reached over them; "+
+		"add a modem with source local or a config link, or set option fallback 'local'", strings.Join(chain, ", "))
+}
+
+// needsCard says in words why a link is online only with a remote card, "" if it
+// is not so. A link section may be a modem's interface under another name.
+func (r *rules) needsCard(name string) string {
+	if m, ok := r.c.Modem(name); ok {
+		if m.needsCard() {
+			return name + " needs the remote card to be online"
+		}
+		return ""
+	}
+	for _, l := range r.c.Links {
+		if l.Name != name {
+			continue
+		}
+		for _, m := range r.c.Modems {
+			if m.needsCard() && m.serves(l.Network) {
+				return fmt.Sprintf("%s is the interface %s of modem %s, which needs the remote card to be online", name, l.Network, m.Name)
+			}
+		}
+	}
+	return ""
+}
+
+// needsCard tells that the modem is online only with its remote card.
+func (m *Modem) needsCard() bool {
+	return m.Source == model.SourceRemote && m.Network != "" && m.Fallback != FallbackLocal
+}
+
+// serves tells that network is the modem's, or a child of it (wwan0_4).
+func (m *Modem) serves(network string) bool {
+	for _, own := range []string{m.Network, m.NetworkRemote} {
+		if own != "" && (network == own || network == own+"_4" || network == own+"_6") {
+			return true
+		}
+	}
+	return false
 }
 
 // known reports a name that no modem has (nor a link, if links count).

@@ -124,7 +124,11 @@ func TestRules(t *testing.T) {
 		{"list of one value", "config server\n\tlist host 'a'\n", nil},
 		{"only ways over the card itself", "config failover 'failover'\n\tlist control_path 'r'\n" +
 			"config modem 'r'\n\toption match 'usb:1-9'\n\toption network 'x'\n\toption client_id '1'\nconfig server\n\toption host 'h'\n", []string{
-			`remsim.failover.control_path="r" (line 12): warning: each of these modems needs the remote card to be online, and the card is reached over them; ` +
+			`remsim.failover.control_path="r" (line 12): r needs the remote card to be online, and the card is reached over them; ` +
+				`add a modem with source local or a config link, or set option fallback 'local'`}},
+		{"a way over the card under another name", "config failover 'failover'\n\tlist control_path 'l'\n" +
+			"config modem 'r'\n\toption match 'usb:1-9'\n\toption network 'x'\n\toption client_id '1'\nconfig server\n\toption host 'h'\nconfig link 'l'\n\toption network 'x_4'\n", []string{
+			`remsim.failover.control_path="l" (line 12): l is the interface x_4 of modem r, which needs the remote card to be online, and the card is reached over them; ` +
 				`add a modem with source local or a config link, or set option fallback 'local'`}},
 		{"modem without a name", "config modem\n\toption match 'usb:1-9'\n\toption source 'local'\n", []string{
 			`remsim.@modem[2] (line 11): has no name, by which the rest of the file would call it: write config modem 'NAME'`}},

@@ -191,7 +191,7 @@ func TestChildrenOfAnInterfaceAreOneLinkAndCarrierCounts(t *testing.T) {
 func TestDeadlockIsProvedWithItsChain(t *testing.T) {
 	deadlock := func(s *model.Snapshot) string {
 		for _, f := range s.Health.Findings {
-			if f.Code == "deadlock" {
+			if f.Code == "card-needs-itself" {
 				require.Equal(t, model.Critical, f.Severity)
 				return f.Text
 			}

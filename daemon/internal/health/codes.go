@@ -45,7 +45,7 @@ const (
 	LinkUnusable  = "link-unusable"
 	ControlLost   = "control-lost"
 	ControlOnCard = "control-on-card"
-	Deadlock      = "deadlock"
+	Deadlock      = "card-needs-itself"
 	RoutesFailed  = "routes-failed"
 	OtherRouter   = "other-router"
 )
