@@ -34,7 +34,7 @@ func TestTheTestOfACardDisturbsNothing(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			u := cardfake.StartUps()[0]
 			a, twin := newAttach(t, mode, false, cardfake.Default()), cardfake.New(cardfake.Default())
-			here, there := home(a.card), home(twin)
+			here, there := cardfake.Home(a.card), cardfake.Home(twin)
 			for range 2 {
 				requireSame(t, direct(t, twin, u, there), a.start(u, here))
 			}

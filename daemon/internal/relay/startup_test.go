@@ -1,7 +1,6 @@
 package relay_test
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -113,19 +112,8 @@ func (a *attach) send(tpdu []byte) ([]byte, error) {
 	return a.answer, nil
 }
 
-// home is the home network of a card: each challenge is another one.
-func home(c *cardfake.Card) func() (rand, autn [16]byte) {
-	var n uint32
-	return func() (rand, autn [16]byte) {
-		n++
-		binary.BigEndian.PutUint32(rand[:], n)
-		autn, _, _, _ = c.Milenage().Challenge(rand, c.SQN()+32, [2]byte{0x80})
-		return rand, autn
-	}
-}
-
 // start runs one start-up from the reset of the card.
-func (a *attach) start(u cardfake.StartUp, challenge func() (rand, autn [16]byte)) []cardfake.Entry {
+func (a *attach) start(u cardfake.StartUp, challenge cardfake.Challenger) []cardfake.Entry {
 	a.Helper()
 	for _, w := range cardfake.Wants() {
 		require.NoError(a, a.card.QueueProactive(w))
@@ -137,24 +125,16 @@ func (a *attach) start(u cardfake.StartUp, challenge func() (rand, autn [16]byte
 }
 
 // direct runs it on a card in the modem's own slot.
-func direct(tb testing.TB, c *cardfake.Card, u cardfake.StartUp, challenge func() (rand, autn [16]byte)) []cardfake.Entry {
+func direct(tb testing.TB, c *cardfake.Card, u cardfake.StartUp, challenge cardfake.Challenger) []cardfake.Entry {
 	tb.Helper()
-	for _, w := range cardfake.Wants() {
-		require.NoError(tb, c.QueueProactive(w))
-	}
-	c.Reset(true)
-	log, err := u.Run(func(b []byte) ([]byte, error) { return c.Transmit(b), nil }, challenge)
+	log, err := u.Direct(c, challenge)
 	require.NoError(tb, err)
 	return log
 }
 
 func requireSame(tb testing.TB, want, got []cardfake.Entry) {
 	tb.Helper()
-	for i := range want {
-		require.Less(tb, i, len(got))
-		require.Equal(tb, fmt.Sprintf("%X -> %X", want[i].Command, want[i].Response), fmt.Sprintf("%X -> %X", got[i].Command, got[i].Response), "command %d", i+1)
-	}
-	require.Len(tb, got, len(want))
+	require.Empty(tb, cardfake.Difference(want, got))
 }
 
 // mustReach counts the commands of a start-up that nobody but the card can answer, by a
@@ -227,7 +207,7 @@ func TestStartUpIsTheSameThroughTheRelay(t *testing.T) {
 				mode, err := cache.ParseMode(m.mode)
 				require.NoError(t, err)
 				a, twin := newAttach(t, m.mode, m.check, profile), cardfake.New(profile)
-				here, there := home(a.card), home(twin)
+				here, there := cardfake.Home(a.card), cardfake.Home(twin)
 				dirty := map[uint16]bool{}
 				for _, run := range []string{"cold", "warm", "warm again", "after an outage", "warm after it"} {
 					if run == "after an outage" {
@@ -272,11 +252,11 @@ func BenchmarkStartup(b *testing.B) {
 		}{{"off", "off", false}, {"safe-cold", "safe", false}, {"safe-warm", "safe", true}, {"full-cold", "full", false}, {"full-warm", "full", true}} {
 			b.Run(u.Name+"/"+m.name, func(b *testing.B) {
 				a, none := newAttach(b, m.mode, false, cardfake.Default()), newAttach(b, "off", false, cardfake.Default())
-				here := home(a.card)
+				here := cardfake.Home(a.card)
 				if m.warm {
 					a.start(u, here)
 				}
-				none.start(u, home(none.card))
+				none.start(u, cardfake.Home(none.card))
 				log := a.start(u, here)
 				b.ReportMetric(float64(len(log)), "commands")
 				b.ReportMetric(float64(a.flights), "roundtrips")
@@ -313,7 +293,7 @@ func BenchmarkCachedTPDU(b *testing.B) {
 func TestCheckModeSeesADifference(t *testing.T) {
 	u := cardfake.StartUps()[0]
 	a, twin := newAttach(t, "safe", true, cardfake.Default()), cardfake.New(cardfake.Default())
-	here, there := home(a.card), home(twin)
+	here, there := cardfake.Home(a.card), cardfake.Home(twin)
 	requireSame(t, direct(t, twin, u, there), a.start(u, here))
 	other := mustHex("080910101032547699")
 	other[8] = 0x89

@@ -1,6 +1,7 @@
 package cardfake
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 )
@@ -142,9 +143,52 @@ func fix(s []string) []string {
 	return s
 }
 
-// Run plays the start-up through send, which gives a TPDU to the card. challenge is the home
-// network's (RAND and AUTN). It returns every command in order with its answer.
-func (u StartUp) Run(send func(tpdu []byte) ([]byte, error), challenge func() (rand, autn [16]byte)) ([]Entry, error) {
+// Challenger gives the next challenge of a home network: RAND and AUTN.
+type Challenger func() (rand, autn [16]byte)
+
+// Home is the home network of a card. Each challenge is another one, and the same for
+// two cards of one profile and history.
+func Home(c *Card) Challenger {
+	var n uint32
+	return func() (rand, autn [16]byte) {
+		n++
+		binary.BigEndian.PutUint32(rand[:], n)
+		autn, _, _, _ = c.Milenage().Challenge(rand, c.SQN()+32, [2]byte{0x80})
+		return rand, autn
+	}
+}
+
+// Direct plays the start-up with a card in the modem's own slot: it is reset, and has
+// something to say (Wants).
+func (u StartUp) Direct(c *Card, challenge Challenger) ([]Entry, error) {
+	for _, w := range Wants() {
+		if err := c.QueueProactive(w); err != nil {
+			return nil, err
+		}
+	}
+	c.Reset(true)
+	return u.Run(func(b []byte) ([]byte, error) { return c.Transmit(b), nil }, challenge)
+}
+
+// Difference tells where two start-ups differ, "" if nowhere.
+func Difference(want, got []Entry) string {
+	for i := range want {
+		if i >= len(got) {
+			break
+		}
+		w, g := fmt.Sprintf("%X -> %X", want[i].Command, want[i].Response), fmt.Sprintf("%X -> %X", got[i].Command, got[i].Response)
+		if w != g {
+			return fmt.Sprintf("command %d: got %s, want %s", i+1, g, w)
+		}
+	}
+	if len(want) != len(got) {
+		return fmt.Sprintf("%d commands, want %d", len(got), len(want))
+	}
+	return ""
+}
+
+// Run plays the start-up through send, which gives a TPDU to the card. It returns every command in order with its answer.
+func (u StartUp) Run(send func(tpdu []byte) ([]byte, error), challenge Challenger) ([]Entry, error) {
 	var log []Entry
 	give := func(tpdu []byte) ([]byte, error) {
 		r, err := send(tpdu)
@@ -165,7 +209,7 @@ func (u StartUp) Run(send func(tpdu []byte) ([]byte, error), challenge func() (r
 	return log, nil
 }
 
-func tpduOf(step string, challenge func() (rand, autn [16]byte)) []byte {
+func tpduOf(step string, challenge Challenger) []byte {
 	switch step {
 	case auth:
 		rand, autn := challenge()

@@ -12,17 +12,7 @@ func TestStartUpsAreWhatTheyClaim(t *testing.T) {
 	for _, u := range StartUps() {
 		t.Run(u.Name, func(t *testing.T) {
 			c := New(Default())
-			c.Reset(true)
-			for _, w := range Wants() {
-				require.NoError(t, c.QueueProactive(w))
-			}
-			n := byte(0)
-			log, err := u.Run(func(b []byte) ([]byte, error) { return c.Transmit(b), nil }, func() (rand, autn [16]byte) {
-				n++
-				rand[0] = n
-				autn, _, _, _ = c.Milenage().Challenge(rand, c.SQN()+32, [2]byte{0x80})
-				return rand, autn
-			})
+			log, err := u.Direct(c, Home(c))
 			require.NoError(t, err)
 			require.GreaterOrEqual(t, len(log), 150)
 			count := map[byte]int{}
