@@ -73,7 +73,7 @@ func (e *Engine) linkConditions() []health.Condition {
 	}
 	d := e.links.decision
 	for _, l := range e.links.list {
-		if why := l.reason(); why != "" {
+		if why := l.reason(); why != "" && !e.excused(l) {
 			add(health.LinkUnusable, l.conf.Name, why, "")
 		}
 	}
@@ -95,6 +95,16 @@ func (e *Engine) linkConditions() []health.Condition {
 		add(health.OtherRouter, r.Neighbour, r.Evidence, "")
 	}
 	return out
+}
+
+// excused tells that a link is down because its modem has no card yet or is just
+// changing it, which has findings of its own.
+func (e *Engine) excused(l *link) bool {
+	m := e.find(l.conf.Modem)
+	if m == nil || l.conf.Modem == "" || l.state.up {
+		return false
+	}
+	return m.status.Running || m.wantsRemote() && !m.cardWorks() && !m.cardHeld()
 }
 
 // cardOf is the modem whose remote card a link needs to be online: the link's
