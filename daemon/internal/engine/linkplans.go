@@ -33,8 +33,12 @@ func (e *Engine) planLinks() {
 	e.paths.Probe.Set(e.probePlan())
 }
 
-// overPath adds the ways that are in use now.
+// overPath adds the ways that are in use now. Before the links are known nothing
+// is dialled: it would go anywhere.
 func (e *Engine) overPath(p model.SessionPlan) model.SessionPlan {
+	if len(e.links.list) > 0 && !e.links.told {
+		p.Online = false
+	}
 	p.Path, p.PathLost = e.links.bank.path, e.links.bank.lost
 	p.ServerPath, p.ServerPathLost = e.links.server.path, e.links.server.lost
 	return p
@@ -48,7 +52,10 @@ func (e *Engine) active() bool {
 // routePlan is the whole wanted state of rules and tables. User traffic is moved
 // only where there is a choice: with one link it goes where it always went.
 func (e *Engine) routePlan() model.RoutePlan {
-	var p model.RoutePlan
+	if !e.applied || e.active() && !(e.links.told && e.hardware.netifd.Up) && !e.paths.Routes.Get().Known {
+		return model.RoutePlan{}
+	}
+	p := model.RoutePlan{Known: true}
 	if !e.active() {
 		return p
 	}

@@ -54,6 +54,7 @@ type links struct {
 	routes   model.RoutesChanged
 	// bank and server are the ways in use by control traffic.
 	bank, server way
+	told         bool // netifd has named its interfaces
 	flush        int64
 	flushDevices []string
 	probeAgain   int64
@@ -147,6 +148,9 @@ func (e *Engine) decideLinks(now time.Time) time.Time {
 		e.links.bank, e.links.server = way{}, way{}
 		return time.Time{}
 	}
+	if ready, at := e.linksReady(now); !ready {
+		return at
+	}
 	before := e.links.decision
 	d, memory := failover.Decide(now, e.policy(), e.links.memory, e.failoverLinks())
 	e.links.decision, e.links.memory = d, memory
@@ -155,6 +159,24 @@ func (e *Engine) decideLinks(now time.Time) time.Time {
 	e.noteMoves(now, before, d)
 	e.sicken(now, d.Resets)
 	return d.WakeAt
+}
+
+// settleTime is how long after its first word netifd may take to name all
+// interfaces; they come in one burst.
+const settleTime = 200 * time.Millisecond
+
+// linksReady tells that netifd has named its interfaces, or has had its time to:
+// a link that is merely not known yet must not look like one that is down.
+func (e *Engine) linksReady(now time.Time) (ready bool, at time.Time) {
+	if e.links.told {
+		return true, at
+	}
+	at = e.started.Add(muteTime)
+	if n := e.hardware.netifd; n.Up && !n.When().IsZero() {
+		at = earliest(at, n.When().Add(settleTime))
+	}
+	e.links.told = !now.Before(at)
+	return e.links.told, at
 }
 
 func (e *Engine) policy() failover.Policy {

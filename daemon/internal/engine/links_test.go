@@ -37,9 +37,14 @@ func iface(name, device, address string) model.InterfaceChanged {
 	}}
 }
 
-func bothUp() []model.Event {
-	return []model.Event{iface("wwan0", "wwan0", "10.1.0.2/24"), iface("wwan1", "wwan1", "10.2.0.2/24"),
-		serverUp(), assigned(), bankUp(), cardIs(model.CardReady, "card inserted")}
+// bothUp ends the wait for netifd and brings everything up.
+func (b *bench) bothUp(more ...model.Event) *model.Snapshot {
+	b.tell(model.NetifdChanged{At: now(), Up: true}, iface("wwan0", "wwan0", "10.1.0.2/24"), iface("wwan1", "wwan1", "10.2.0.2/24"))
+	b.tell(more...)
+	require.False(b, b.Plans("primary").Session.Get().Online, "nothing is dialled before the links are known")
+	require.False(b, b.PathPlans().Routes.Get().Known)
+	time.Sleep(200 * time.Millisecond)
+	return b.tell(serverUp(), assigned(), bankUp(), cardIs(model.CardReady, "card inserted"))
 }
 
 func judged(link string, usable bool, why string) model.LinkJudged {
@@ -59,7 +64,7 @@ func (b *bench) texts(kind string) (out []string) {
 
 func TestControlTrafficTakesTheIoTLinkAndUserTrafficThePrimary(t *testing.T) {
 	run(t, twoLinks(), func(b *bench) {
-		s := b.tell(bothUp()...)
+		s := b.bothUp()
 		require.Equal(t, "iot", s.Failover.Control)
 		require.Equal(t, "primary", s.Failover.Data)
 		plan := b.Plans("primary").Session.Get()
@@ -85,7 +90,7 @@ func TestControlTrafficTakesTheIoTLinkAndUserTrafficThePrimary(t *testing.T) {
 
 func TestLossOfTheControlLinkMovesItAndLeavesARecord(t *testing.T) {
 	run(t, twoLinks(), func(b *bench) {
-		b.tell(bothUp()...)
+		b.bothUp()
 		b.tell(model.RoutesChanged{At: now(), Applied: true})
 		s := b.tell(judged("iot", false, "no answer from 10.2.0.1 for 3 s"))
 		require.Equal(t, "primary", s.Failover.Control)
@@ -126,7 +131,7 @@ func TestLossOfTheControlLinkMovesItAndLeavesARecord(t *testing.T) {
 
 func TestLossOfEveryControlPathIsRiddenThrough(t *testing.T) {
 	run(t, twoLinks(), func(b *bench) {
-		b.tell(bothUp()...)
+		b.bothUp()
 		s := b.tell(judged("iot", false, "no answer"), judged("primary", false, "no answer"))
 		require.Equal(t, model.StateRideThrough, s.State)
 		require.Contains(t, s.Reason, "primary: every control path is lost")
@@ -144,7 +149,7 @@ func TestLossOfEveryControlPathIsRiddenThrough(t *testing.T) {
 
 func TestAddressChangeStrandsConnections(t *testing.T) {
 	run(t, twoLinks(), func(b *bench) {
-		b.tell(bothUp()...)
+		b.bothUp()
 		first := b.Plans("primary").Session.Get().Path
 		more := iface("wwan1", "wwan1", "10.2.0.2/24")
 		more.Interface.Addresses = append(more.Interface.Addresses, netip.MustParsePrefix("2001:db8::2/64"), netip.MustParsePrefix("fe80::1/64"))
@@ -177,7 +182,8 @@ func TestChildrenOfAnInterfaceAreOneLinkAndCarrierCounts(t *testing.T) {
 		child := iface("wwan1_4", "wwan1", "10.2.0.9/30")
 		child.Interface.Dynamic = true
 		child.Interface.Unused, child.Interface.Routes = child.Interface.Routes, nil // defaultroute '0'
-		s := b.tell(iface("wwan0", "wwan0", "10.1.0.2/24"), parent, child)
+		b.bothUp()
+		s := b.tell(parent, child)
 		require.True(t, s.Links[1].Up)
 		require.Equal(t, netip.MustParseAddr("10.2.0.9"), b.PathPlans().Routes.Get().Links[1].Gateway4)
 		s = b.tell(model.DeviceChanged{At: now(), Device: "wwan1", Present: true})
@@ -224,7 +230,7 @@ func TestDeadlockIsProvedWithItsChain(t *testing.T) {
 			s := twoLinks()
 			c.change(&s)
 			run(t, s, func(b *bench) {
-				shown := b.tell(append(bothUp(), iface("usbnet", "wwan0", "10.1.0.2/24"), iface("wan", "eth0", "10.9.0.2/24"))...)
+				shown := b.bothUp(iface("usbnet", "wwan0", "10.1.0.2/24"), iface("wan", "eth0", "10.9.0.2/24"))
 				if c.want == "" {
 					require.Empty(t, deadlock(shown))
 					return
@@ -239,7 +245,7 @@ func TestSwitchByCommand(t *testing.T) {
 	s := twoLinks()
 	s.Links = append(s.Links, engine.Link{Name: "wan", Network: "wan", User: model.UserAlways})
 	run(t, s, func(b *bench) {
-		b.tell(append(bothUp(), iface("wan", "eth0", "10.9.0.2/24"))...)
+		b.bothUp(iface("wan", "eth0", "10.9.0.2/24"))
 		require.Equal(t, "primary", b.PathPlans().Routes.Get().Data)
 		for _, c := range []struct {
 			cmd  model.SwitchRole
@@ -269,7 +275,7 @@ func TestMwan3IsLeftInCharge(t *testing.T) {
 	s := twoLinks()
 	s.Links = append(s.Links, engine.Link{Name: "wan", Network: "wan", User: model.UserAlways})
 	run(t, s, func(b *bench) {
-		b.tell(append(bothUp(), iface("wan", "eth0", "10.9.0.2/24"))...)
+		b.bothUp(iface("wan", "eth0", "10.9.0.2/24"))
 		shown := b.tell(model.RoutesChanged{At: now(), Applied: true, Neighbour: "mwan3", Evidence: "rule 2001 with mark 0x100/0x3f00"})
 		require.True(t, b.PathPlans().Routes.Get().LeaveData)
 		require.Empty(t, b.PathPlans().Routes.Get().Data)
@@ -282,8 +288,8 @@ func TestNothingIsTouchedWhenSwitchedOff(t *testing.T) {
 	s := twoLinks()
 	s.Enabled = false
 	run(t, s, func(b *bench) {
-		b.tell(bothUp()...)
-		require.Empty(t, b.PathPlans().Routes.Get())
+		b.tell(iface("wwan0", "wwan0", "10.1.0.2/24"))
+		require.Equal(t, model.RoutePlan{Known: true}, b.PathPlans().Routes.Get(), "what was set before is taken away")
 		require.Empty(t, b.PathPlans().Probe.Get().Links)
 	})
 }

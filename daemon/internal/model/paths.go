@@ -94,6 +94,9 @@ type RouteLink struct {
 
 // RoutePlan is the whole wanted state of rules and tables that are ours.
 type RoutePlan struct {
+	// Known: somebody has said what there is. Until then nothing is touched: what
+	// an earlier run has set may be in use.
+	Known bool
 	Links []RouteLink
 	// Data is the link for user traffic; "" leaves it to the main table.
 	Data string
