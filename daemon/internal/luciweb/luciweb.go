@@ -186,7 +186,8 @@ func guard(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
+		// With no-referrer a browser would send our own forms with Origin: null.
+		h.Set("Referrer-Policy", "same-origin")
 		// LuCI compiles its modules with eval and writes scripts into its pages.
 		h.Set("Content-Security-Policy", "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; frame-ancestors 'none'")
 		next.ServeHTTP(w, r)

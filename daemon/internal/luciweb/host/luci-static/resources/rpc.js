@@ -49,7 +49,7 @@ async function settle(call, msg) {
 		if (value == null || type(value) != type(call.expect[key]))
 			value = call.expect[key];
 	}
-	call.resolve(call.filter ? call.filter(value, call.args, ...call.rest) : value);
+	call.resolve(call.filter ? call.filter(value, call.params, ...call.rest) : value);
 }
 
 return baseclass.extend({
@@ -61,7 +61,7 @@ return baseclass.extend({
 			const rest = args.slice(names.length);
 			const call = {
 				object: options.object, method: options.method, expect: options.expect, filter: options.filter, raise: options.reject,
-				args: params, rest, resolve, reject, params: [ sid, options.object, options.method, params ],
+				params, rest, resolve, reject,
 				msg: { jsonrpc: '2.0', id: id++, method: 'call', params: [ sid, options.object, options.method, params ] }
 			};
 			if (options.nobatch) {

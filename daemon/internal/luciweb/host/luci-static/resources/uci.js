@@ -11,6 +11,8 @@ const callAdd = call('add', [ 'config', 'type', 'name', 'values' ], { section: '
 const callSet = call('set', [ 'config', 'section', 'values' ]);
 const callDelete = call('delete', [ 'config', 'section', 'options' ]);
 const callOrder = call('order', [ 'config', 'sections' ]);
+const callApply = call('apply', [ 'timeout', 'rollback' ]);
+const callConfirm = call('confirm');
 
 let serial = 0;
 
@@ -189,7 +191,20 @@ return baseclass.extend({
 		return this.load(touched);
 	},
 
-	apply(timeout) {
-		return L.ui.changes.apply(true, timeout);
+	/* Write what the session has set; the router goes back if nobody confirms that
+	   it still answers. */
+	async apply(timeout = 10) {
+		await callApply(Math.max(1, timeout), true);
+		const until = Date.now() + timeout * 1000;
+		for (;;) {
+			await new Promise((resolve) => window.setTimeout(resolve, 1000));
+			try {
+				return await callConfirm();
+			}
+			catch (e) {
+				if (Date.now() > until)
+					throw e;
+			}
+		}
 	}
 });
