@@ -13,6 +13,8 @@ const ink = {
 	calm: 'currentColor',
 };
 
+const accent = 'var(--primary-color-high, currentColor)';
+
 function svg(tag, attributes, children) {
 	const node = document.createElementNS('http://www.w3.org/2000/svg', tag);
 	for (const [ name, value ] of Object.entries(attributes))
@@ -62,6 +64,47 @@ return baseclass.extend({
 	picture(p, label) {
 		return svg('svg', { viewBox: `0 0 ${p.width} ${p.height}`, width: '100%', height: p.height, preserveAspectRatio: 'xMinYMin meet', role: 'img', 'aria-label': `${label}: ${p.text}` },
 			[ ...p.lines.map(line), ...p.boxes.map(box) ]);
+	},
+
+	/* A chart that remsim.chart laid out, on a width × height canvas. */
+	chart(c, width, height, label, value, time) {
+		return svg('svg', { viewBox: `0 0 ${width} ${height}`, width: '100%', height, preserveAspectRatio: 'xMinYMin meet', role: 'img', 'aria-label': label }, [
+			svg('title', {}, [ label ]),
+			...c.rows.flatMap(row => [
+				svg('line', { x1: c.left, x2: c.right, y1: row.y, y2: row.y, stroke: 'currentColor', 'stroke-opacity': .15 }),
+				text(c.left - 6, row.y + 4, value(row.value), { 'text-anchor': 'end', 'font-size': 11 }),
+			]),
+			...c.columns.flatMap(column => [
+				svg('line', { x1: column.x, x2: column.x, y1: c.top, y2: c.bottom, stroke: 'currentColor', 'stroke-opacity': .15 }),
+				text(column.x, c.bottom + 16, time(column.time), { 'text-anchor': 'middle', 'font-size': 11 }),
+			]),
+			...c.bands.map(d => svg('path', { d, fill: accent, 'fill-opacity': .2 })),
+			...c.lines.map(d => svg('path', { d, fill: 'none', stroke: accent, 'stroke-width': 1.5 })),
+		]);
+	},
+
+	/* Lanes of remsim.timeline between from and to. */
+	timeline(lanes, from, to, columns, width, time) {
+		const high = lanes.length * 44 + 24, left = 4, span = width - 8;
+		const x = t => left + (t - from) / (to - from) * span;
+		const label = lanes.map(lane => `${lane.title}: ${lane.spans.map(s => `${time(s.from)} ${s.label}`).join(', ')}`).join('; ');
+		return svg('svg', { viewBox: `0 0 ${width} ${high}`, width: '100%', height: high, preserveAspectRatio: 'xMinYMin meet', role: 'img', 'aria-label': label }, [
+			...lanes.flatMap((lane, i) => [
+				text(left, i * 44 + 12, lane.title, { 'font-weight': 'bold' }),
+				...lane.spans.map(s => {
+					const wide = Math.max(2, x(s.to) - x(s.from));
+					return svg('g', { 'data-tone': s.tone }, [
+						svg('title', {}, [ `${time(s.from)} – ${time(s.to)}: ${s.label}. ${s.text}` ]),
+						svg('rect', { x: x(s.from), y: i * 44 + 18, width: wide, height: 20, fill: ink[s.tone], 'fill-opacity': s.tone == 'calm' ? .15 : .35, stroke: ink[s.tone] }),
+						wide > 40 ? text(x(s.from) + 4, i * 44 + 32, format.cut(`${words.sign(s.tone)} ${s.label}`, fits(wide)), { 'font-size': 11 }) : '',
+					]);
+				}),
+			]),
+			...columns.flatMap(t => [
+				svg('line', { x1: x(t), x2: x(t), y1: 0, y2: high - 18, stroke: 'currentColor', 'stroke-opacity': .15 }),
+				text(x(t), high - 6, time(t), { 'text-anchor': 'middle', 'font-size': 11 }),
+			]),
+		]);
 	},
 
 	/* Signal bars, 0 to 4. */

@@ -22,14 +22,14 @@ return baseclass.extend({
 
 	brief(m, bars) {
 		return E('div', { 'class': 'ifacebox', 'data-modem': m.name }, [
-			E('div', { 'class': 'ifacebox-head' }, [ E('strong', {}, [ m.name ]), ' · ', words.role(m.role).label ]),
 			E('div', { 'class': 'ifacebox-body' }, [
 				E('span', {}, [
+					E('strong', {}, [ m.name ]), ' · ', words.role(m.role).label, ' ',
 					widgets.badge(words.modem(m.state)), E('br'),
 					draw.bars(bars), ' ',
 					[ m.operator, m.access_technology ].filter(Boolean).join(' · ') || _('no network'), E('br'),
 					signal(m.signal).slice(0, 2).join(', '), E('br'),
-					words.source(m.card.source).label, ' ', widgets.badge(words.card(m.card.state)),
+					words.source(m.card.source).label, m.card.source == 'remote' ? widgets.badge(words.card(m.card.state)) : '',
 				]),
 			]),
 		]);

@@ -19,7 +19,7 @@ return baseclass.extend({
 	/* A box that says something; children are texts or nodes. */
 	alert(tone, title, children) {
 		return E('div', { 'class': `alert-message ${alerts[tone] ?? 'notice'}`, 'role': tone == 'bad' ? 'alert' : 'status' }, [
-			title ? E('h4', {}, [ title ]) : '',
+			title ? E('h4', { 'aria-level': 3, 'role': 'heading' }, [ title ]) : '',
 			...children.map(c => typeof c == 'string' ? E('p', {}, [ c ]) : c),
 		]);
 	},
@@ -79,7 +79,7 @@ return baseclass.extend({
 		const severity = words.severity(f.severity);
 		return this.alert(severity.tone, `${severity.label}: ${f.text}`, [
 			f.fix ? _('What to do: %s').format(f.fix) : '',
-			E('p', {}, [ E('small', {}, [ f.subject, ' · ', E('code', {}, [ f.code ]), ' · ', _('since'), ' ', this.ago(f.since, now) ]) ]),
+			E('p', {}, [ f.subject, ' · ', f.code, ' · ', this.ago(f.since, now) ]),
 		]);
 	},
 

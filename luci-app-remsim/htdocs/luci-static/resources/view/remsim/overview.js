@@ -22,9 +22,7 @@ function findings(list) {
 
 function paths(data, status) {
 	const p = picture.paths(status, live.small());
-	return [ widgets.section(_('Paths'), p
-		? [ draw.picture(p, _('The paths of this router')), E('p', {}, [ status.failover.reason ?? '' ]) ]
-		: [ E('p', {}, [ E('em', {}, [ _('No links are known: connections follow the router\'s own routes.') ]) ]) ]) ];
+	return p ? [ widgets.section(_('Paths'), [ draw.picture(p, _('The paths of this router')), E('p', {}, [ status.failover.reason ?? '' ]) ]) ] : [];
 }
 
 function cards(data, status) {
@@ -54,7 +52,7 @@ function budget(list) {
 }
 
 function foot(data) {
-	return [ E('p', {}, [ E('small', {}, [ _('remsim %s on %s, health %s of 100').format(data.version, data.device_id, data.score ?? '–') ]) ]) ];
+	return [ E('p', {}, [ _('remsim %s on %s, health %s of 100').format(data.version, data.device_id, data.score ?? '–') ]) ];
 }
 
 /* What a drawing shows, without what only counts. */
