@@ -4,7 +4,7 @@
 /* Where the parts of a chart stand. Pure. Points are [time, min, avg, max] as
    `history` gives them; remsim.draw makes SVG of the result. */
 
-const frame = { left: 56, right: 10, top: 8, bottom: 22 };
+const frame = { left: 68, right: 10, top: 8, bottom: 22 };
 
 /* The nearest of 1, 2, 5 × 10^n above x. */
 function nice(x) {

@@ -10,7 +10,12 @@
 
 /* What depends on what, which part fails first, and what mends it. */
 
-const targets = () => [ [ 'server', _('RSPRO server') ], [ 'bank', _('SIM bank') ], [ 'card', _('Card') ], [ 'path', _('Paths') ], [ 'ionmesh', _('Orchestrator') ] ];
+/* What can be tried out on this router. */
+const targets = data => [
+	[ 'server', _('RSPRO server') ], [ 'bank', _('SIM bank') ], [ 'card', _('Card') ],
+	...(data.links ? [ [ 'path', _('Paths') ] ] : []),
+	...(data.ionmesh ? [ [ 'ionmesh', _('Orchestrator') ] ] : []),
+];
 
 /* Checks under the one they depend on. */
 function tree(checks, parent) {
@@ -47,13 +52,14 @@ return view.extend({
 		}, () => {}); /* the page's own notice says what is wrong */
 	},
 
-	tests(modems) {
+	tests(data) {
+		const { modems } = data;
 		const may = this.rights.operate;
 		let name = modems[0] ?? '';
 		return [ widgets.section(_('Try it out'), [
 			E('p', {}, [ _('Tests disturb nothing that works.') ]),
 			modems.length > 1 ? widgets.select(modems.map(m => [ m, m ]), name, v => { name = v; }, _('Modem')) : '', ' ',
-			...targets().flatMap(([ target, label ]) => [ widgets.button(_('Test: %s').format(label), 'neutral', may, () => action.test(this.result, () => api.test(target, name))), ' ' ]),
+			...targets(data).flatMap(([ target, label ]) => [ widgets.button(_('Test: %s').format(label), 'neutral', may, () => action.test(this.result, () => api.test(target, name))), ' ' ]),
 			this.result,
 		]) ];
 	},
@@ -81,7 +87,7 @@ return view.extend({
 	render(rights) {
 		const box = () => E('div', { 'aria-live': 'polite' }, []);
 		Object.assign(this, { rights, last: null, tree: box(), config: box(), result: box() });
-		const [ notice, tests ] = live.page([ { id: 'tests', select: s => s.modems.map(m => m.name), draw: modems => this.tests(modems) } ], () => this.fetch());
+		const [ notice, tests ] = live.page([ { id: 'tests', select: s => ({ modems: s.modems.map(m => m.name), links: s.links.length > 0, ionmesh: s.ionmesh.state != 'off' }), draw: data => this.tests(data) } ], () => this.fetch());
 		return E('div', {}, [
 			E('h2', {}, [ _('Diagnose') ]),
 			widgets.readOnly(rights.operate), notice,

@@ -65,8 +65,8 @@ return view.extend({
 			const c = chart.lay({ points: s.points, from, to, step: s.step_s, width, height, zone: -new Date().getTimezoneOffset() * 60 });
 			if (!c)
 				return '';
-			const said = _('%s: now %s, lowest %s, highest %s').format(title, value(s.unit, c.last[2]), value(s.unit, c.least), value(s.unit, c.most));
-			return widgets.section(title, [ draw.chart(c, width, height, said, v => value(s.unit, v), time), E('p', {}, [ said ]) ]);
+			const said = _('now %s, lowest %s, highest %s').format(value(s.unit, c.last[2]), value(s.unit, c.least), value(s.unit, c.most));
+			return widgets.section(title, [ draw.chart(c, width, height, `${title}: ${said}`, v => value(s.unit, v), time), E('p', {}, [ said ]) ]);
 		}) : [ E('p', {}, [ E('em', {}, [ _('Nothing has been measured in this time. A modem measures while it is switched on; a link while it carries traffic or is probed.') ]) ]) ]);
 	},
 
