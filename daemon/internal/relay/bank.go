@@ -40,7 +40,7 @@ func (s *Session) ATR(b card.Bank, atr []byte) {
 	late := s.phase != phaseSilent && len(s.atr) == 0
 	s.atr = slices.Clone(atr)
 	if late { // the owner has named one, and it was shown in place of this
-		if s.phase >= phaseReplay {
+		if s.phase > phaseIdentify {
 			s.card.atr = s.atr
 		}
 		return
@@ -61,6 +61,7 @@ func (s *Session) identify() {
 	}
 	s.endProbe(errors.New("the card is being identified"))
 	s.play.wipe()
+	s.again.end()
 	s.phase, s.ident, s.setupBy = phaseIdentify, identification{}, 0
 }
 
@@ -79,7 +80,12 @@ func (s *Session) Response(b card.Bank, response []byte) {
 	}
 	if s.ahead > 0 {
 		s.ahead--
-		s.caughtUp(response)
+		if s.owes == owesRecheck {
+			s.rechecked(response, now)
+			s.arm(now)
+		} else {
+			s.caughtUp(response)
+		}
 		return
 	}
 	to := s.owes
@@ -97,6 +103,8 @@ func (s *Session) Response(b card.Bank, response []byte) {
 		s.identified(response)
 	case owesReplay:
 		s.replayed(response)
+	case owesRecheck:
+		s.rechecked(response, now)
 	case owesProbe:
 		s.probed(response, now)
 	default:
@@ -179,6 +187,7 @@ func (s *Session) lose(reason string) {
 	s.late.erase()
 	s.play.wipe()
 	s.sync.wipe()
+	s.again.end()
 	s.endProbe(errors.New("the bank is gone: " + reason))
 	switch {
 	case !s.shown:
@@ -203,6 +212,8 @@ func (s *Session) pump(now instant) {
 	switch s.phase {
 	case phaseIdentify:
 		s.send(owesIdentify, s.ident.command(), now)
+	case phaseRecheck:
+		s.askAgain(now)
 	case phaseReplay:
 		s.send(owesReplay, s.play.command(), now)
 	case phaseOpen:

@@ -130,6 +130,10 @@ func (s *Session) recognise(iccid model.ICCID, why string) {
 		s.note("the card's ICCID could not be read: " + why)
 	}
 	if !s.shown {
+		if s.againFrom() {
+			s.phase = phaseRecheck
+			return
+		}
 		s.renew()
 		s.start("the card is ready")
 		return

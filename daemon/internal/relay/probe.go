@@ -71,7 +71,7 @@ func (s *Session) standingSteps() []model.Step {
 		bank.Text = "no bank is connected"
 	case phaseSilent:
 		bank.Text = "the bank is connected and has sent no ATR yet"
-	case phaseIdentify, phaseReplay:
+	case phaseIdentify, phaseRecheck, phaseReplay:
 		bank.Text = "the card is being made ready"
 	}
 	present := model.Step{Name: "card", OK: s.shown, Text: "the card is shown to the modem"}

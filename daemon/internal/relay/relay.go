@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/card"
+	"github.com/terminills/remsim-openwrt/daemon/internal/card/cache"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 )
 
@@ -52,6 +53,8 @@ type Config struct {
 	// one that would have been given in its place. A difference is told, and ends
 	// the use of the cache for this card. For tests.
 	Check bool
+	// Stored are cards as Keep gave them in an earlier life. They are not changed.
+	Stored []cache.Kept
 }
 
 // instant is monotonic time in nanoseconds since the session was made. 0 is never.
@@ -64,6 +67,7 @@ const (
 	phaseGone     phase = iota // no connection
 	phaseSilent                // connected, no ATR yet
 	phaseIdentify              // reading EF.ICCID
+	phaseRecheck               // asking again what was stored of the card
 	phaseReplay                // bringing the card to where the modem left it
 	phaseOpen                  // commands pass
 )
@@ -79,6 +83,7 @@ const (
 	owesStale         // a command that is void: the answer is discarded
 	owesIdentify      // one of the relay's own, in phaseIdentify
 	owesReplay        // one of the relay's own, in phaseReplay
+	owesRecheck       // one of several that are on their way, in phaseRecheck
 	owesProbe         // Probe's STATUS
 	owesCatchUp       // the last step before the pending command, which waits for it
 )
@@ -157,6 +162,7 @@ type Session struct {
 	ident identification
 	play  replay
 	local local
+	again recheck
 	sync  catchUp
 	check bool
 	quota quota
@@ -181,6 +187,7 @@ func New(c Config) *Session {
 	s := &Session{
 		modem:      c.Modem,
 		check:      c.Check,
+		again:      recheck{stored: c.Stored},
 		events:     c.Events,
 		owedLimit:  instant(c.Owed),
 		setupLimit: instant(c.Setup),
@@ -235,6 +242,7 @@ func (s *Session) Close() {
 		s.forget()
 		s.endProbe(ErrClosed)
 		s.local.wipe()
+		s.again = recheck{}
 		s.closed, s.bank, s.front, s.phase = true, nil, nil, phaseGone
 		s.disarm()
 	}

@@ -31,6 +31,7 @@ type attach struct {
 	flights int // times that the bank was waited for
 	sent    int // TPDUs
 	bytes   int // on the wire, both ways
+	most    int // answers that the bank gives; 0: all
 }
 
 // segment is what TCP and IPv4 with time stamps add to a frame; acknowledgements
@@ -48,11 +49,23 @@ func frames(tb testing.TB, tpdu, response []byte) int {
 }
 
 func newAttach(tb testing.TB, mode string, check bool, profile cardfake.Profile) *attach {
-	a := &attach{TB: tb, card: cardfake.New(profile)}
+	return newAttachOn(tb, mode, check, cardfake.New(profile), nil)
+}
+
+// newAttachOn is one with a card that may have been used before, and what was stored then.
+func newAttachOn(tb testing.TB, mode string, check bool, c *cardfake.Card, stored []cache.Kept) *attach {
+	a := prepareAttach(tb, mode, check, c, stored)
+	a.connect()
+	return a
+}
+
+// prepareAttach makes one that has no bank yet.
+func prepareAttach(tb testing.TB, mode string, check bool, c *cardfake.Card, stored []cache.Kept) *attach {
+	a := &attach{TB: tb, card: c}
 	say := func(string, ...any) {}
 	a.front = &fakeFront{say: say, limits: card.Limits{Answer: time.Minute, MaxATR: 33, Removes: true}}
 	a.front.answer = func(_ uint64, r []byte) { a.answer = slices.Clone(r) }
-	a.session = relay.New(relay.Config{Modem: "primary", Check: check, Events: func(e model.Event) {
+	a.session = relay.New(relay.Config{Modem: "primary", Check: check, Stored: stored, Events: func(e model.Event) {
 		if n, ok := e.(model.Noted); ok {
 			a.notes = append(a.notes, n.Text)
 		}
@@ -60,7 +73,6 @@ func newAttach(tb testing.TB, mode string, check bool, profile cardfake.Profile)
 	tb.Cleanup(a.session.Close)
 	a.session.SetPlan(model.CardPlan{Show: true, Hold: true, Cache: mode, StatusInterval: 10 * time.Minute})
 	a.session.FrontUp(a.front)
-	a.connect()
 	return a
 }
 
@@ -86,6 +98,9 @@ func (a *attach) work() {
 		a.queue = nil
 		a.flights++
 		for _, tpdu := range flight {
+			if a.most > 0 && a.sent == a.most {
+				return
+			}
 			a.sent++
 			r := a.card.Transmit(tpdu)
 			a.bytes += frames(a.TB, tpdu, r)
