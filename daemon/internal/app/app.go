@@ -46,7 +46,7 @@ type Options struct {
 	Sysinfo   string           // holds board_name; "" is /tmp/sysinfo
 	Sysfs     string           // "" is /sys
 	ProbeTime time.Duration    // how long a modem may be missing before that means anything; 0 is the engine's
-	FlushTime time.Duration    // between two writes of the history to the state directory; 0 is an hour
+	FlushTime time.Duration    // between two writes of history and cards to the state directory; 0 is an hour
 }
 
 // Drivers are the ways out of the process.
@@ -104,6 +104,7 @@ type App struct {
 
 	mu       sync.Mutex
 	stacks   map[string]*stack
+	stored   cardStore
 	looking  map[string]*looked              // after modems that exist
 	watching struct{ modems, networks bool } // ModemManager and its neighbours, netifd
 }
@@ -138,6 +139,7 @@ func Run(ctx context.Context, o Options, d Drivers) error {
 	a.neighbours = newNeighbours(a)
 	a.pulses = gpio.NewFileMemory(o.RunDir)
 	a.restoreHistory(ctx)
+	a.loadCards(ctx)
 	a.serve(ctx)
 	return nil
 }
@@ -163,11 +165,13 @@ func (a *App) serve(ctx context.Context) {
 		select {
 		case <-flush.C:
 			a.flushHistory(ctx)
+			a.storeCards(ctx)
 		case <-ctx.Done():
 			a.opts.Logger.InfoContext(ctx, "stopping; card, lease and modem stay as they are")
 			a.stopping.Store(true)
 			outside.Stop()
 			a.keepHistory(ctx, a.opts.RunDir)
+			a.storeCards(ctx)
 			a.modems.Stop()
 			a.mu.Lock()
 			for name, st := range a.stacks {
@@ -189,6 +193,7 @@ func (a *App) apply(ctx context.Context) {
 	if err := a.engine.Apply(ctx, s); err != nil {
 		return // the daemon is stopping
 	}
+	a.forgetCards(ctx)
 	a.arrange(ctx, s)
 	a.lookAfter(s)
 }

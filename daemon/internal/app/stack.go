@@ -26,7 +26,7 @@ type stack struct {
 	tasks        []*supervise.Handle
 }
 
-// newStack makes the parts for one modem and starts them.
+// newStack makes the parts for one modem and starts them. a.mu is held.
 func (a *App) newStack(m engine.Modem) (*stack, error) {
 	front, err := a.drivers.Front(m.Front, m.FrontDevice)
 	if err != nil {
@@ -34,7 +34,11 @@ func (a *App) newStack(m engine.Modem) (*stack, error) {
 	}
 	plans := a.engine.Plans(m.Name)
 	s := &stack{kind: m.Front, device: m.FrontDevice, front: front}
-	s.relay = relay.New(relay.Config{Modem: m.Name, Events: a.engine.Tell})
+	rc := relay.Config{Modem: m.Name, Events: a.engine.Tell}
+	if a.keepsCards() {
+		rc.Stored = a.stored.cards
+	}
+	s.relay = relay.New(rc)
 	s.session = client.New(client.Config{
 		Modem: m.Name, Hostname: a.opts.Hostname, Version: a.opts.Version,
 		Plan: plans.Session, Events: a.engine.Tell, Bank: s.relay, Dial: a.drivers.Dial,

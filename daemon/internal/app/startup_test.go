@@ -35,7 +35,7 @@ type user struct {
 }
 
 // viaVPCD is a PC/SC program.
-func viaVPCD(t *testing.T) user {
+func viaVPCD(t testing.TB) user {
 	reader, err := vpcdfake.Listen("127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = reader.Close() })
@@ -54,7 +54,7 @@ func viaVPCD(t *testing.T) user {
 }
 
 // viaCardem is a modem with a card emulator in its slot.
-func viaCardem(t *testing.T) user {
+func viaCardem(t testing.TB) user {
 	d := cardemfake.New(cardemfake.Config{Path: "2-1"})
 	front, err := cardem.NewOn(cardemfake.Bus{d}, "usb:2-1:0")
 	require.NoError(t, err)
@@ -74,7 +74,7 @@ func viaCardem(t *testing.T) user {
 }
 
 // viaUIMRemote is a Qualcomm modem behind a qmi-proxy.
-func viaUIMRemote(t *testing.T) user {
+func viaUIMRemote(t testing.TB) user {
 	m := uimremotefake.New(uimremotefake.Options{Offered: true})
 	dir := t.TempDir()
 	device, socket := filepath.Join(dir, "class", "usbmisc", "cdc-wdm0", "device"), filepath.Join(dir, "qmi-proxy")
@@ -149,7 +149,7 @@ func (c *chain) until(ctx context.Context, want model.CardState) error {
 	}
 }
 
-func newChain(t *testing.T, m user, mode string, check bool) *chain {
+func newChain(t testing.TB, m user, mode string, check bool) *chain {
 	c := &chain{user: m, card: cardfake.New(cardfake.Default()), changed: make(chan struct{})}
 	bank, err := rsprofake.StartBank(rsprofake.BankConfig{ID: slot.ID, Slots: 4})
 	require.NoError(t, err)
@@ -179,7 +179,14 @@ func newChain(t *testing.T, m user, mode string, check bool) *chain {
 }
 
 // start runs one start-up from power to power off.
-func (c *chain) start(t *testing.T, u cardfake.StartUp, challenge cardfake.Challenger) []cardfake.Entry {
+func (c *chain) start(t testing.TB, u cardfake.StartUp, challenge cardfake.Challenger) []cardfake.Entry {
+	t.Helper()
+	log, _ := c.timedStart(t, u, challenge)
+	return log
+}
+
+// timedStart tells how long it took from the first command to the last.
+func (c *chain) timedStart(t testing.TB, u cardfake.StartUp, challenge cardfake.Challenger) (log []cardfake.Entry, took time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
@@ -188,14 +195,16 @@ func (c *chain) start(t *testing.T, u cardfake.StartUp, challenge cardfake.Chall
 	}
 	require.NoError(t, c.on(ctx))
 	require.NoError(t, c.until(ctx, model.CardReady))
+	begin := time.Now()
 	log, err := u.Run(func(b []byte) ([]byte, error) { return c.send(ctx, b) }, challenge)
+	took = time.Since(begin)
 	require.NoError(t, err)
 	require.NoError(t, c.off(ctx))
 	require.NoError(t, c.until(ctx, model.CardPresent))
 	// Without a pause the edges of three starts are one burst to a front, which would
 	// take it for edges that are late (ISO 7816-3 §6.4 has 10 ms between off and on).
 	<-time.After(30 * time.Millisecond)
-	return log
+	return log, took
 }
 
 // TestStartUpThroughEveryFront has a modem start up three times through each front, the
@@ -204,7 +213,7 @@ func (c *chain) start(t *testing.T, u cardfake.StartUp, challenge cardfake.Chall
 func TestStartUpThroughEveryFront(t *testing.T) {
 	fronts := []struct {
 		name string
-		via  func(*testing.T) user
+		via  func(testing.TB) user
 	}{{"cardem", viaCardem}, {"uim-remote", viaUIMRemote}, {"vpcd", viaVPCD}}
 	modes := []struct {
 		name, mode string

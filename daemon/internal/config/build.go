@@ -64,7 +64,8 @@ func (b *builder) main() Main {
 		DeviceID: one(v, "device_id", parseText),
 		LogLevel: logLevel(v.choice("log_level")),
 
-		HistoryKeep: v.yes("history_keep"),
+		HistoryKeep:   v.yes("history_keep"),
+		CardCacheKeep: v.yes("card_cache_keep"),
 	}
 }
 

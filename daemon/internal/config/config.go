@@ -32,7 +32,8 @@ type Main struct {
 	DeviceID string // "" until SetHostname
 	LogLevel slog.Level
 
-	HistoryKeep bool // the history outlives a reboot
+	HistoryKeep   bool // the history outlives a reboot
+	CardCacheKeep bool // and so does what is kept of cards
 }
 
 // Modem is one `config modem`.

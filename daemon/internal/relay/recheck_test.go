@@ -70,7 +70,7 @@ func TestStoredAnswersCountOnceTheCardHasGivenThemAgain(t *testing.T) {
 					ch.change(t, twin)
 					a := reboot(t, mode, c, file)
 					t.Logf("%d bytes stored; asked again: %d round trips, %d TPDUs, %d bytes", len(file), a.flights, a.sent, a.bytes)
-					require.LessOrEqual(t, a.flights, 3+5, "identification takes three") // 64 at once
+					require.LessOrEqual(t, a.flights, identifying+3) // 64 commands each
 					var had, same int
 					require.Len(t, a.notes, 1)
 					_, err := fmt.Sscanf(a.notes[0], "answers of the card that were stored: %d, that it gave again: %d", &had, &same)
@@ -108,12 +108,12 @@ func TestStoredAnswersOfAnotherCardAreNotAskedFor(t *testing.T) {
 	profile.IMSI = "001010123456781"
 	other, twin := cardfake.New(profile), cardfake.New(profile)
 	a := reboot(t, "safe", other, file)
-	require.Equal(t, 3, a.sent, "the identification only")
+	require.Equal(t, identifying, a.sent, "the identification only")
 	requireSame(t, direct(t, twin, u, cardfake.Home(twin)), a.start(u, cardfake.Home(other)))
 	require.Empty(t, a.notes)
 
 	a = reboot(t, "off", c, file)
-	require.Equal(t, 3, a.sent, "nothing is kept in mode off")
+	require.Equal(t, identifying, a.sent, "nothing is kept in mode off")
 }
 
 // TestRecheckThatFailsLeavesAColdCard: the bank goes, or falls silent, while it is asked.
@@ -145,7 +145,7 @@ func TestRecheckThatFailsLeavesAColdCard(t *testing.T) {
 			a.most, a.queue, a.sent, a.flights = 0, nil, 0, 0
 			a.connect()
 			require.NotNil(t, a.front.inserted)
-			require.Equal(t, 3, a.sent, "it is not asked for a second time")
+			require.Equal(t, identifying, a.sent, "it is not asked for a second time")
 			requireSame(t, direct(t, twin, u, there), a.start(u, here))
 		})
 	}

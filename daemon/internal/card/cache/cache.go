@@ -2,9 +2,10 @@
 // SELECT, and the contents of files on an explicit list (Files). It decides which
 // command may be answered from that, and what each command makes untrue.
 //
-// It is pure: no clock, no I/O, no goroutine, and in memory only. It knows nothing of the
-// bank and does not follow the selection: its caller says where a logical channel
-// stands, and asks it only while the card has nothing to tell (docs/CACHE.md).
+// It is pure: no clock, no I/O, no goroutine; what may be stored it gives out (Keep). It
+// knows nothing of the bank and does not follow the selection: its caller says where a
+// logical channel stands, and asks it only while the card has nothing to tell
+// (docs/CACHE.md).
 package cache
 
 import (
