@@ -60,6 +60,7 @@ var may = map[string]string{
 	"internal/netifd":         "internal/model internal/cell internal/ubus",
 	"internal/path":           "internal/model",
 	"internal/probe":          "internal/model internal/cell",
+	"internal/route":          "internal/model internal/cell",
 	"internal/meter":          "internal/model internal/cell",
 
 	// The session between a front and a bank, and what it keeps of the card.
@@ -79,6 +80,7 @@ var may = map[string]string{
 	"internal/gpio/gpiofake":                "internal/gpio internal/model",
 	"internal/ionmesh/ionmeshfake":          "internal/ionmesh internal/model",
 	"internal/netifd/netifdfake":            "internal/netifd internal/model internal/ubus",
+	"internal/route/routefake":              "internal/route internal/model",
 	"internal/meter/meterfake":              "internal/meter internal/model",
 	"internal/probe/probefake":              "internal/probe internal/model",
 	"internal/meter/meterrig":               "", // network namespaces for tests on the real packet filter

@@ -2,6 +2,7 @@ package model
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -106,6 +107,19 @@ type RoutePlan struct {
 	// forgotten (conntrack), FlushDevices tells of which devices.
 	Flush        int64
 	FlushDevices []string
+}
+
+// Equal tells whether two plans want the same.
+func (p RoutePlan) Equal(q RoutePlan) bool {
+	return p.Data == q.Data && p.LeaveData == q.LeaveData && p.Flush == q.Flush &&
+		slices.Equal(p.FlushDevices, q.FlushDevices) && slices.EqualFunc(p.Links, q.Links, RouteLink.Equal)
+}
+
+// Equal tells whether two links are the same.
+func (l RouteLink) Equal(m RouteLink) bool {
+	return l.Name == m.Name && l.Number == m.Number && l.Device == m.Device &&
+		l.Gateway4 == m.Gateway4 && l.Gateway6 == m.Gateway6 && l.OnLink4 == m.OnLink4 && l.OnLink6 == m.OnLink6 &&
+		slices.Equal(l.Sources, m.Sources)
 }
 
 // RoutesChanged: what the route driver sees in the kernel.
