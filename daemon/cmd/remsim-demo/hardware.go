@@ -16,6 +16,8 @@ import (
 	"github.com/terminills/remsim-openwrt/daemon/internal/mm/mmfake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 	"github.com/terminills/remsim-openwrt/daemon/internal/netifd/netifdfake"
+	"github.com/terminills/remsim-openwrt/daemon/internal/route"
+	"github.com/terminills/remsim-openwrt/daemon/internal/route/routefake"
 )
 
 // hardware is a router with modems in it: ModemManager on a bus of its own, the
@@ -25,6 +27,7 @@ type hardware struct {
 	mm     *mmfake.Fake
 	gpio   *gpiofake.Kernel
 	netifd *netifdfake.Fake
+	routes *routefake.Kernel
 	boards map[string]*board // by modem
 	stop   context.CancelFunc
 	boot   sync.WaitGroup
@@ -37,7 +40,7 @@ const probe = 400 * time.Millisecond
 // startHardware makes the boards of a world and switches them on.
 func (p *peers) startHardware(w *world) (err error) {
 	h := &hardware{
-		mm: mmfake.New(mmfake.Options{Probe: probe}), gpio: gpiofake.New(), boards: make(map[string]*board), stop: func() {},
+		mm: mmfake.New(mmfake.Options{Probe: probe}), gpio: gpiofake.New(), routes: routefake.New(), boards: make(map[string]*board), stop: func() {},
 	}
 	p.hardware = h
 	if err := h.mm.Listen(filepath.Join(p.dir, "dbus.sock")); err != nil {
@@ -90,6 +93,7 @@ func (h *hardware) add(p *peers, s boardSpec, offset int) (*board, error) {
 		Name: s.network, Proto: "modemmanager", L3: s.network, Addresses: []string{fmt.Sprintf("10.64.%d.2/30", offset/2)},
 		Options: map[string]string{"device": "/sys/devices/platform/xhci/usb2/" + s.usb, "apn": "internet"},
 	})
+	h.routes.Set(route.Device{Name: s.network, Up: true, Carrier: true})
 	h.netifd.Hold(s.network) // the board finishes what is set up
 	return b, err
 }
@@ -113,12 +117,14 @@ func (h *hardware) close() {
 // drivers are the daemon's ways out of the process in this world.
 func (p *peers) drivers() app.Drivers {
 	d := app.RealDrivers(nil)
-	d.Dial = nil // the interfaces of this world are played: the peers are on loopback
+	// The interfaces of this world are played: the peers are on loopback.
+	d.Dial, d.Routes = nil, nil
 	h := p.hardware
 	if h == nil {
 		return d
 	}
 	d.DBus, d.GPIO = h.mm.Address(), h.gpio
+	d.Routes = func() (route.Kernel, error) { return h.routes, nil }
 	d.ATPort = func(path string) (at.Port, error) {
 		for _, b := range h.boards {
 			if path == "/dev/"+b.spec.port {

@@ -28,6 +28,7 @@ import (
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 	"github.com/terminills/remsim-openwrt/daemon/internal/netifd"
 	"github.com/terminills/remsim-openwrt/daemon/internal/path"
+	"github.com/terminills/remsim-openwrt/daemon/internal/route"
 	"github.com/terminills/remsim-openwrt/daemon/internal/supervise"
 	"github.com/terminills/remsim-openwrt/daemon/internal/ubus"
 )
@@ -61,6 +62,8 @@ type Drivers struct {
 	GPIO gpio.Kernel
 	// ATPort opens a modem's AT port.
 	ATPort func(path string) (at.Port, error)
+	// Routes opens the kernel's routing; nil leaves routing alone.
+	Routes func() (route.Kernel, error)
 }
 
 // RealDrivers are those of a router. log is told once if connections cannot be
@@ -82,6 +85,7 @@ func RealDrivers(log *slog.Logger) Drivers {
 		},
 		GPIO:   gpio.NewSystem(),
 		ATPort: at.OpenPort,
+		Routes: func() (route.Kernel, error) { return route.OpenKernel() },
 	}
 }
 
@@ -159,6 +163,9 @@ func (a *App) serve(ctx context.Context) {
 	a.apply(ctx)
 	outside.Start(supervise.Task{Name: "ubus", Run: a.bus.Run})
 	outside.Start(supervise.Task{Name: "announcements", Run: func(ctx context.Context) error { return a.api.Run(ctx, a.bus) }})
+	if a.drivers.Routes != nil {
+		outside.Start(supervise.Task{Name: "routes", Run: a.keepRoutes})
+	}
 	flush := time.NewTicker(cmp.Or(a.opts.FlushTime, flushTime))
 	defer flush.Stop()
 	for {

@@ -145,7 +145,8 @@ func (w *world) startWith(change func(d *app.Drivers)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	drivers := app.RealDrivers(nil)
-	drivers.Dial = nil // played interfaces have no devices to bind to
+	// Played interfaces have no devices to bind to or to route over.
+	drivers.Dial, drivers.Routes = nil, nil
 	change(&drivers)
 	go func() { ended <- app.Run(ctx, w.options(), drivers) }()
 	w.stop = sync.OnceFunc(func() {

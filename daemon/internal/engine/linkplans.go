@@ -19,7 +19,7 @@ type PathPlans struct {
 
 func newPathPlans() PathPlans {
 	return PathPlans{
-		Routes: cell.New(model.RoutePlan{}, func(a, b model.RoutePlan) bool { return reflect.DeepEqual(a, b) }),
+		Routes: cell.New(model.RoutePlan{}, model.RoutePlan.Equal),
 		Probe:  cell.New(model.ProbePlan{}, func(a, b model.ProbePlan) bool { return reflect.DeepEqual(a, b) }),
 	}
 }

@@ -111,7 +111,7 @@ type RoutePlan struct {
 
 // Equal tells whether two plans want the same.
 func (p RoutePlan) Equal(q RoutePlan) bool {
-	return p.Data == q.Data && p.LeaveData == q.LeaveData && p.Flush == q.Flush &&
+	return p.Known == q.Known && p.Data == q.Data && p.LeaveData == q.LeaveData && p.Flush == q.Flush &&
 		slices.Equal(p.FlushDevices, q.FlushDevices) && slices.EqualFunc(p.Links, q.Links, RouteLink.Equal)
 }
 

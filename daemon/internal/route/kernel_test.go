@@ -121,17 +121,17 @@ func TestKernelSendsWhereThePlanSays(t *testing.T) {
 		way  way
 		want string // "": unreachable, at once
 	}{
-		{"a mark of link 1", model.RoutePlan{Links: both}, bank(1), "a"},
-		{"a mark of link 2", model.RoutePlan{Links: both}, bank(2), "b"},
-		{"a mark of ours beside one of somebody else's", model.RoutePlan{Links: both}, way{mark: model.Mark(2, model.PurposeDNS) | 0x3f00}, "b"},
-		{"bound to b", model.RoutePlan{Links: both}, way{device: "wanb"}, "b"},
-		{"from b's address", model.RoutePlan{Links: both}, way{from: "b"}, "b"},
-		{"user traffic, left to main", model.RoutePlan{Links: both}, way{}, "a"},
-		{"user traffic on b", model.RoutePlan{Links: both, Data: "b"}, way{}, "b"},
-		{"user traffic on b, control on a", model.RoutePlan{Links: both, Data: "b"}, bank(1), "a"},
-		{"user traffic that another program decides", model.RoutePlan{Links: both, Data: "b", LeaveData: true}, way{}, "a"},
-		{"a link that leads nowhere: no leak by mark", model.RoutePlan{Links: []model.RouteLink{a, nowhere}}, bank(2), ""},
-		{"a link that leads nowhere: no leak by source", model.RoutePlan{Links: []model.RouteLink{a, nowhere}}, way{from: "b"}, ""},
+		{"a mark of link 1", model.RoutePlan{Known: true, Links: both}, bank(1), "a"},
+		{"a mark of link 2", model.RoutePlan{Known: true, Links: both}, bank(2), "b"},
+		{"a mark of ours beside one of somebody else's", model.RoutePlan{Known: true, Links: both}, way{mark: model.Mark(2, model.PurposeDNS) | 0x3f00}, "b"},
+		{"bound to b", model.RoutePlan{Known: true, Links: both}, way{device: "wanb"}, "b"},
+		{"from b's address", model.RoutePlan{Known: true, Links: both}, way{from: "b"}, "b"},
+		{"user traffic, left to main", model.RoutePlan{Known: true, Links: both}, way{}, "a"},
+		{"user traffic on b", model.RoutePlan{Known: true, Links: both, Data: "b"}, way{}, "b"},
+		{"user traffic on b, control on a", model.RoutePlan{Known: true, Links: both, Data: "b"}, bank(1), "a"},
+		{"user traffic that another program decides", model.RoutePlan{Known: true, Links: both, Data: "b", LeaveData: true}, way{}, "a"},
+		{"a link that leads nowhere: no leak by mark", model.RoutePlan{Known: true, Links: []model.RouteLink{a, nowhere}}, bank(2), ""},
+		{"a link that leads nowhere: no leak by source", model.RoutePlan{Known: true, Links: []model.RouteLink{a, nowhere}}, way{from: "b"}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := drive(t, &realDesk{t, k}, tt.plan)
@@ -173,7 +173,7 @@ func TestKernelForgetsStrandedConnections(t *testing.T) {
 	k, err := route.OpenKernel()
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, k.Close()) })
-	plan := model.RoutePlan{Links: []model.RouteLink{a, b}, Data: "a"}
+	plan := model.RoutePlan{Known: true, Links: []model.RouteLink{a, b}, Data: "a"}
 	r := drive(t, &realDesk{t, k}, plan)
 	r.until("applied", func() bool { c := r.routes(); return c != nil && c.Applied })
 	for _, w := range []way{{device: "wana"}, {device: "wanb"}} {

@@ -54,6 +54,7 @@ type Driver struct {
 	changes Change // since the loop looked
 
 	// Below: only Run.
+	looked  bool // at devices, at least once
 	devices map[string]Device
 	sources map[string][]netip.Addr // last known, by device
 	last    *model.RoutesChanged
@@ -126,7 +127,7 @@ func (d *Driver) loop(ctx context.Context, watching chan error) error {
 		case <-d.wake:
 		}
 		c := d.take()
-		if c.Devices {
+		if c.Devices || !d.looked {
 			d.lookAtDevices()
 		}
 		switch {
@@ -166,7 +167,10 @@ func (d *Driver) disturbed() time.Duration {
 
 // inOrder tells whether the kernel holds what is wanted.
 func (d *Driver) inOrder() bool {
-	plan := d.opts.Plan.Get()
+	plan, _ := d.present(d.opts.Plan.Get())
+	if !plan.Known {
+		return true
+	}
 	for _, f := range families {
 		rules, err := d.opts.Kernel.Rules(f)
 		if errors.Is(err, ErrUnsupported) {
@@ -201,8 +205,11 @@ func same[T comparable](have, want []T) bool {
 // apply applies the plan in both families and tells how it went. It returns false
 // if it should be tried again though nothing changes.
 func (d *Driver) apply() bool {
-	plan := d.opts.Plan.Get()
-	applied, reason := true, ""
+	plan, reason := d.present(d.opts.Plan.Get())
+	if !plan.Known {
+		return true
+	}
+	applied := reason == ""
 	for _, f := range families {
 		err := apply(d.opts.Kernel, f, wanted(plan, f))
 		switch {
@@ -222,6 +229,20 @@ func (d *Driver) apply() bool {
 	d.remember(plan)
 	d.tell(applied, reason)
 	return applied
+}
+
+// present is the plan without links whose device the kernel does not have: they are
+// as good as down, and their return will be told.
+func (d *Driver) present(plan model.RoutePlan) (_ model.RoutePlan, missing string) {
+	plan.Links = slices.Clone(plan.Links)
+	for i := range plan.Links {
+		l := &plan.Links[i]
+		if _, there := d.devices[l.Device]; l.Device != "" && !there {
+			missing = fmt.Sprintf("link %s: there is no device %s", l.Name, l.Device)
+			l.Device = ""
+		}
+	}
+	return plan, missing
 }
 
 // tell reports, if anything is different from what was reported.
@@ -305,6 +326,7 @@ func (d *Driver) lookAtDevices() {
 		d.tell(false, fmt.Sprintf("list devices: %v", err))
 		return
 	}
+	d.looked = true
 	seen := make(map[string]bool)
 	for _, dev := range list {
 		seen[dev.Name] = true

@@ -21,7 +21,7 @@ import (
 func TestAddsBeforeItRemoves(t *testing.T) {
 	d, ok := newFakeDesk(t).(*fakeDesk)
 	require.True(t, ok)
-	r := drive(t, d, model.RoutePlan{Links: []model.RouteLink{linkA(), linkB()}, Data: "wan"})
+	r := drive(t, d, model.RoutePlan{Known: true, Links: []model.RouteLink{linkA(), linkB()}, Data: "wan"})
 	r.until("applied", func() bool { return r.routes() != nil })
 	first := d.k.Log()
 	for i, line := range first {
@@ -42,7 +42,7 @@ func TestAddsBeforeItRemoves(t *testing.T) {
 			}, "%s leads into an empty table", line)
 		}
 	}
-	r.plan.Set(model.RoutePlan{Links: []model.RouteLink{linkA(), linkB()}, Data: "iot"})
+	r.plan.Set(model.RoutePlan{Known: true, Links: []model.RouteLink{linkA(), linkB()}, Data: "iot"})
 	r.until("switched", func() bool { return strings.Contains(d.k.String(), "IPv4 rule 32001: from all lookup 17202") })
 	r.until("the old way is gone", func() bool { return !strings.Contains(d.k.String(), "IPv4 rule 32001: from all lookup 17201") })
 	log := d.k.Log()
@@ -56,7 +56,7 @@ func TestAddsBeforeItRemoves(t *testing.T) {
 func TestAppliesNothingTwice(t *testing.T) {
 	d, ok := newFakeDesk(t).(*fakeDesk)
 	require.True(t, ok)
-	plan := model.RoutePlan{Links: []model.RouteLink{linkA(), linkB()}, Data: "wan"}
+	plan := model.RoutePlan{Known: true, Links: []model.RouteLink{linkA(), linkB()}, Data: "wan"}
 	for i := range 2 {
 		t.Run("process", func(t *testing.T) {
 			r := drive(t, d, plan)
@@ -78,17 +78,50 @@ func TestFlushForgetsStrandedConnections(t *testing.T) {
 	d.k.Track(ip("10.0.1.2"), ip("10.0.1.2"))         // the router's own
 	d.k.Track(ip("192.168.1.50"), ip("100.64.0.5"))   // on the other link
 	d.k.Track(ip("192.168.1.50"), ip("192.168.1.50")) // within the LAN
-	plan := model.RoutePlan{Links: []model.RouteLink{linkA(), linkB()}, Data: "wan", Flush: 7}
+	plan := model.RoutePlan{Known: true, Links: []model.RouteLink{linkA(), linkB()}, Data: "wan", Flush: 7}
 	r := drive(t, d, plan)
 	r.until("applied", func() bool { return r.routes() != nil })
 	require.Len(t, d.k.Tracked(), 4, "the first plan flushes nothing: its number may be an old one")
 	gone := linkA()
 	gone.Device, gone.Sources = "", nil
-	r.plan.Set(model.RoutePlan{Links: []model.RouteLink{gone, linkB()}, Data: "iot", Flush: 8, FlushDevices: []string{"wana"}})
+	r.plan.Set(model.RoutePlan{Known: true, Links: []model.RouteLink{gone, linkB()}, Data: "iot", Flush: 8, FlushDevices: []string{"wana"}})
 	r.until("they are forgotten", func() bool { return len(d.k.Tracked()) == 2 })
 	for _, f := range d.k.Tracked() {
 		require.NotEqual(t, ip("10.0.1.2"), f.Answer)
 	}
+}
+
+// TestTouchesNothingBeforeItKnows: what an earlier run has made stays until somebody
+// has said what there is; then what is not wanted goes.
+func TestTouchesNothingBeforeItKnows(t *testing.T) {
+	d, ok := newFakeDesk(t).(*fakeDesk)
+	require.True(t, ok)
+	t.Run("earlier run", func(t *testing.T) {
+		r := drive(t, d, model.RoutePlan{Known: true, Links: []model.RouteLink{linkA()}})
+		r.holds(holdsA)
+	})
+	r := drive(t, d, model.RoutePlan{})
+	r.until("it looked", func() bool { return r.device("wana") != nil })
+	d.strip(1, 1) // wakes it once more
+	r.plan.Set(model.RoutePlan{Data: "wan"})
+	require.Equal(t, strings.Fields(holdsA), strings.Fields(strings.Join(ours(t, d.k), "\n")))
+	r.plan.Set(model.RoutePlan{Known: true})
+	r.until("what is not wanted is gone", func() bool { return len(ours(t, d.k)) == 0 })
+}
+
+// TestKernelWithoutTheDevice: a link whose device is away is as good as down; it is
+// served when the device comes.
+func TestKernelWithoutTheDevice(t *testing.T) {
+	d, ok := newFakeDesk(t).(*fakeDesk)
+	require.True(t, ok)
+	d.k.Unset("wanb")
+	r := drive(t, d, model.RoutePlan{Known: true, Links: []model.RouteLink{linkA(), linkB()}})
+	r.until("it is reported", func() bool { c := r.routes(); return c != nil && !c.Applied })
+	require.Equal(t, "link iot: there is no device wanb", r.routes().Reason)
+	require.Equal(t, strings.Fields(holdsA), strings.Fields(strings.Join(ours(t, d.k), "\n")))
+	d.k.Set(route.Device{Name: "wanb", Up: true, Carrier: true})
+	r.until("it is served", func() bool { return r.routes().Applied })
+	require.Contains(t, d.k.String(), "lookup 17202")
 }
 
 // TestKernelsThatLackSomething: IPv6 is named and done without; rules are needed.
@@ -106,7 +139,7 @@ func TestKernelsThatLackSomething(t *testing.T) {
 			d, ok := newFakeDesk(t).(*fakeDesk)
 			require.True(t, ok)
 			d.k.Lack(tt.no6, tt.noRules)
-			r := drive(t, d, model.RoutePlan{Links: []model.RouteLink{linkA()}})
+			r := drive(t, d, model.RoutePlan{Known: true, Links: []model.RouteLink{linkA()}})
 			r.until("it is reported", func() bool { return r.routes() != nil })
 			require.Equal(t, tt.applied, r.routes().Applied)
 			require.Contains(t, r.routes().Reason, tt.reason)
@@ -126,7 +159,7 @@ func TestDoesNotFightAtFullSpeed(t *testing.T) {
 		k := routefake.New()
 		k.Set(route.Device{Name: "wana", Up: true, Carrier: true})
 		plan := cell.New(model.RoutePlan{}, model.RoutePlan.Equal)
-		plan.Set(model.RoutePlan{Links: []model.RouteLink{linkA()}})
+		plan.Set(model.RoutePlan{Known: true, Links: []model.RouteLink{linkA()}})
 		driver := route.New(route.Options{Kernel: k, Plan: plan, Events: func(model.Event) {}})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)

@@ -103,51 +103,51 @@ var table = []struct {
 	run  func(t *testing.T, d desk)
 }{
 	{"a link has its table by mark, device and source, in both families", func(t *testing.T, d desk) {
-		drive(t, d, model.RoutePlan{Links: []model.RouteLink{linkA()}}).holds(holdsA)
+		drive(t, d, model.RoutePlan{Known: true, Links: []model.RouteLink{linkA()}}).holds(holdsA)
 	}},
 	{"a mobile link has its gateway elsewhere, and no IPv6 leaks away", func(t *testing.T, d desk) {
-		drive(t, d, model.RoutePlan{Links: []model.RouteLink{linkB()}}).holds(holdsB)
+		drive(t, d, model.RoutePlan{Known: true, Links: []model.RouteLink{linkB()}}).holds(holdsB)
 	}},
 	{"a point-to-point link needs no gateway", func(t *testing.T, d desk) {
 		b := linkB()
 		b.Gateway4, b.OnLink4 = netip.Addr{}, true
 		want := strings.Replace(holdsB, "via 100.64.9.9 dev wanb table 17202 metric 1 onlink", "dev wanb table 17202 metric 1", 1)
-		drive(t, d, model.RoutePlan{Links: []model.RouteLink{b}}).holds(want)
+		drive(t, d, model.RoutePlan{Known: true, Links: []model.RouteLink{b}}).holds(want)
 	}},
 	{"a link that is not up has nothing", func(t *testing.T, d desk) {
 		b := linkB()
 		b.Device = ""
-		drive(t, d, model.RoutePlan{Links: []model.RouteLink{linkA(), b}}).holds(holdsA)
+		drive(t, d, model.RoutePlan{Known: true, Links: []model.RouteLink{linkA(), b}}).holds(holdsA)
 	}},
 	{"user traffic follows the data link in the families that it has", func(t *testing.T, d desk) {
-		r := drive(t, d, model.RoutePlan{Links: []model.RouteLink{linkA()}, Data: "wan"})
+		r := drive(t, d, model.RoutePlan{Known: true, Links: []model.RouteLink{linkA()}, Data: "wan"})
 		r.holds(holdsA4 + holdsData4 + routesA4 + endA4 + holdsA6 + holdsData6 + routesA6)
-		r.plan.Set(model.RoutePlan{Links: []model.RouteLink{linkB()}, Data: "iot"})
+		r.plan.Set(model.RoutePlan{Known: true, Links: []model.RouteLink{linkB()}, Data: "iot"})
 		want := strings.Replace(holdsB, "\n	IPv4 default", strings.Replace(holdsData4, "17201", "17202", 1)+"\n	IPv4 default", 1)
 		r.holds(want)
 	}},
 	{"user traffic is left to another program", func(t *testing.T, d desk) {
-		drive(t, d, model.RoutePlan{Links: []model.RouteLink{linkA()}, Data: "wan", LeaveData: true}).holds(holdsA)
+		drive(t, d, model.RoutePlan{Known: true, Links: []model.RouteLink{linkA()}, Data: "wan", LeaveData: true}).holds(holdsA)
 	}},
 	{"another address and another gateway take the place of the old ones", func(t *testing.T, d desk) {
-		r := drive(t, d, model.RoutePlan{Links: []model.RouteLink{linkA()}})
+		r := drive(t, d, model.RoutePlan{Known: true, Links: []model.RouteLink{linkA()}})
 		r.holds(holdsA)
 		a := linkA()
 		a.Gateway4, a.Gateway6 = netip.MustParseAddr("10.0.1.9"), netip.MustParseAddr("fe80::9")
 		a.Sources[0] = netip.MustParsePrefix("10.0.1.77/24")
-		r.plan.Set(model.RoutePlan{Links: []model.RouteLink{a}})
+		r.plan.Set(model.RoutePlan{Known: true, Links: []model.RouteLink{a}})
 		r.holds(strings.NewReplacer("via 10.0.1.1", "via 10.0.1.9", "via fe80::1", "via fe80::9", "from 10.0.1.2", "from 10.0.1.77").Replace(holdsA))
 	}},
 	{"a delegated prefix counts whole", func(t *testing.T, d desk) {
 		a := linkA()
 		a.Sources = append(a.Sources, netip.MustParsePrefix("2001:db8:a:100::/56"))
-		r := drive(t, d, model.RoutePlan{Links: []model.RouteLink{a}})
+		r := drive(t, d, model.RoutePlan{Known: true, Links: []model.RouteLink{a}})
 		r.until("the prefix has a rule", func() bool {
 			return slices.Contains(ours(t, d.kernel()), "IPv6 421: from 2001:db8:a:100::/56 lookup 17201")
 		})
 	}},
 	{"what somebody removes comes back", func(t *testing.T, d desk) {
-		r := drive(t, d, model.RoutePlan{Links: []model.RouteLink{linkA()}})
+		r := drive(t, d, model.RoutePlan{Known: true, Links: []model.RouteLink{linkA()}})
 		r.holds(holdsA)
 		for range 3 {
 			d.strip(route.PrefMark, 17201)
@@ -156,7 +156,7 @@ var table = []struct {
 	}},
 	{"a device that went down and came back has its routes again", func(t *testing.T, d desk) {
 		d.address("wana", "10.0.1.2/24")
-		r := drive(t, d, model.RoutePlan{Links: []model.RouteLink{linkA()}})
+		r := drive(t, d, model.RoutePlan{Known: true, Links: []model.RouteLink{linkA()}})
 		r.holds(holdsA)
 		d.up("wana", false)
 		r.until("the loss is seen", func() bool { c := r.device("wana"); return !c.Carrier })
@@ -167,7 +167,7 @@ var table = []struct {
 		r.holds(holdsA)
 	}},
 	{"a device that is renamed is another one", func(t *testing.T, d desk) {
-		r := drive(t, d, model.RoutePlan{Links: []model.RouteLink{linkA()}})
+		r := drive(t, d, model.RoutePlan{Known: true, Links: []model.RouteLink{linkA()}})
 		r.holds(holdsA)
 		d.up("wana", false)
 		d.rename("wana", "wwan7")
@@ -178,11 +178,11 @@ var table = []struct {
 		})
 		a := linkA()
 		a.Device = "wwan7"
-		r.plan.Set(model.RoutePlan{Links: []model.RouteLink{a}})
+		r.plan.Set(model.RoutePlan{Known: true, Links: []model.RouteLink{a}})
 		r.holds(strings.ReplaceAll(holdsA, "wana", "wwan7"))
 	}},
 	{"addresses of devices are told", func(t *testing.T, d desk) {
-		r := drive(t, d, model.RoutePlan{})
+		r := drive(t, d, model.RoutePlan{Known: true})
 		d.address("wanb", "100.64.0.5/30")
 		r.until("the address is told", func() bool {
 			c := r.device("wanb")
@@ -190,7 +190,7 @@ var table = []struct {
 		})
 	}},
 	{"mwan3 is noticed while it runs", func(t *testing.T, d desk) {
-		r := drive(t, d, model.RoutePlan{Links: []model.RouteLink{linkA()}})
+		r := drive(t, d, model.RoutePlan{Known: true, Links: []model.RouteLink{linkA()}})
 		r.holds(holdsA)
 		require.Empty(t, r.routes().Neighbour)
 		mwan3 := route.Rule{Family: route.IPv4, Pref: 2001, Mark: 0x100, Mask: 0x3f00, Table: 1}
@@ -207,7 +207,7 @@ var table = []struct {
 		before, err := d.kernel().Rules(route.IPv4)
 		require.NoError(t, err)
 		t.Run("driver", func(t *testing.T) { // it ends with this
-			r := drive(t, d, model.RoutePlan{Links: []model.RouteLink{linkA(), linkB()}, Data: "wan"})
+			r := drive(t, d, model.RoutePlan{Known: true, Links: []model.RouteLink{linkA(), linkB()}, Data: "wan"})
 			r.until("applied", func() bool { c := r.routes(); return c != nil && c.Applied })
 		})
 		n := len(ours(t, d.kernel()))
