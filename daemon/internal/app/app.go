@@ -23,6 +23,7 @@ import (
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/vpcd"
 	"github.com/terminills/remsim-openwrt/daemon/internal/engine"
 	"github.com/terminills/remsim-openwrt/daemon/internal/gpio"
+	"github.com/terminills/remsim-openwrt/daemon/internal/hotplug"
 	"github.com/terminills/remsim-openwrt/daemon/internal/journal"
 	"github.com/terminills/remsim-openwrt/daemon/internal/mm"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
@@ -56,6 +57,13 @@ type Drivers struct {
 	Dial func(ctx context.Context, via model.Path, purpose model.Purpose, network, address string) (net.Conn, error)
 	// Front makes the card front of a kind for a device.
 	Front func(kind, device string) (card.Front, error)
+	// CardEmulators lists those that are plugged in.
+	CardEmulators func() []cardem.Found
+	// UIMRemote is how modems are asked for UIM Remote.
+	UIMRemote uimremote.Options
+	// Hotplug calls changed whenever a device comes or goes, until ctx ends. Nil:
+	// what is there is only looked at every now and then.
+	Hotplug func(ctx context.Context, changed func()) error
 	// DBus is the address of the bus with ModemManager; "" is the system bus.
 	DBus string
 	// GPIO are the kernel's verbs for lines.
@@ -83,9 +91,11 @@ func RealDrivers(log *slog.Logger) Drivers {
 			}
 			return nil, fmt.Errorf("front %q is not in this version", kind)
 		},
-		GPIO:   gpio.NewSystem(),
-		ATPort: at.OpenPort,
-		Routes: func() (route.Kernel, error) { return route.OpenKernel() },
+		CardEmulators: cardem.USB{}.Discover,
+		Hotplug:       hotplug.Watch,
+		GPIO:          gpio.NewSystem(),
+		ATPort:        at.OpenPort,
+		Routes:        func() (route.Kernel, error) { return route.OpenKernel() },
 	}
 }
 
@@ -104,9 +114,11 @@ type App struct {
 	cards      *supervise.Group
 	modems     *supervise.Group
 
-	stopping atomic.Bool
+	stopping  atomic.Bool
+	following sync.Mutex // one at a time makes stacks and looks after modems
 
 	mu       sync.Mutex
+	settings engine.Settings // as applied last
 	stacks   map[string]*stack
 	stored   cardStore
 	looking  map[string]*looked              // after modems that exist
@@ -161,6 +173,7 @@ func (a *App) serve(ctx context.Context) {
 	core.Start(supervise.Task{Name: "engine", Run: a.engine.Run})
 	_ = a.engine.Note(ctx, model.KindDaemon, "remsim", "started, version "+a.opts.Version) // fails only when it stops already
 	a.apply(ctx)
+	outside.Start(supervise.Task{Name: "fronts", Run: a.lookForFronts})
 	outside.Start(supervise.Task{Name: "ubus", Run: a.bus.Run})
 	outside.Start(supervise.Task{Name: "announcements", Run: func(ctx context.Context) error { return a.api.Run(ctx, a.bus) }})
 	if a.drivers.Routes != nil {
@@ -190,6 +203,8 @@ func (a *App) serve(ctx context.Context) {
 			return
 		case <-a.opts.Reload:
 			a.apply(ctx)
+		case <-a.engine.FrontPlans().Changed():
+			a.follow(ctx)
 		}
 	}
 }
@@ -201,8 +216,18 @@ func (a *App) apply(ctx context.Context) {
 		return // the daemon is stopping
 	}
 	a.forgetCards(ctx)
-	a.arrange(ctx, s)
-	a.lookAfter(s)
+	a.mu.Lock()
+	a.settings = s
+	a.mu.Unlock()
+	a.follow(ctx)
+}
+
+// follow makes fronts, and whatever looks after modems, those that are wanted now.
+func (a *App) follow(ctx context.Context) {
+	a.following.Lock()
+	defer a.following.Unlock()
+	a.arrange(ctx)
+	a.lookAfter()
 }
 
 // publish hands a change to the bus and to the system log. A repetition is

@@ -26,6 +26,16 @@ func specs(m config.Modem) map[model.LineUse]gpio.Spec {
 	return out
 }
 
+// specsOf are those of the modem with a name.
+func specsOf(cfg *config.Config, name string) map[model.LineUse]gpio.Spec {
+	for _, m := range cfg.Modems {
+		if m.Name == name {
+			return specs(m)
+		}
+	}
+	return nil // removed from the configuration since
+}
+
 // board is the profile of this router, by the name that OpenWrt gives it. On
 // anything else there is none.
 func (o Options) board() gpio.Board {

@@ -33,17 +33,18 @@ func (l *looked) same(o *looked) bool {
 }
 
 // lookAfter starts and stops what follows modems, so that it fits the settings.
-func (a *App) lookAfter(s engine.Settings) {
+func (a *App) lookAfter() {
 	cfg := a.conf.inUse()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	s := a.settings
 	wanted := make(map[string]*looked)
 	if s.Valid && s.Enabled && cfg != nil {
-		for i, m := range s.Modems {
+		for _, m := range s.Modems {
 			if m.Match.By == "" {
 				continue
 			}
-			l := &looked{match: m.Match, specs: specs(cfg.Modems[i])}
+			l := &looked{match: m.Match, specs: specsOf(cfg, m.Name)}
 			if st := a.stacks[m.Name]; st != nil {
 				l.front = st.front
 			}
@@ -59,12 +60,12 @@ func (a *App) lookAfter(s engine.Settings) {
 		}
 	}
 	a.watch(len(wanted) > 0, len(wanted) > 0 || s.Valid && s.Enabled && len(s.Links) > 0)
-	for i, m := range s.Modems {
+	for _, m := range s.Modems {
 		w := wanted[m.Name]
 		if w == nil || a.looking[m.Name] != nil {
 			continue
 		}
-		h := a.newHands(s.Modems[i], w.specs, w.front)
+		h := a.newHands(m, w.specs, w.front)
 		h.lastID, w.hands = begun[m.Name], h
 		w.task = a.modems.Start(supervise.Task{Name: m.Name + " modem", Run: h.run})
 		a.looking[m.Name] = w

@@ -74,7 +74,8 @@ func (o Options) modem(c *config.Config, m config.Modem) engine.Modem {
 	if c.IonMesh.Enabled && c.IonMesh.MappingMode == kiProxy {
 		e.Cache, e.AuthPerHour = string(config.CacheFull), kiProxyAuths
 	}
-	e.Front, e.NoFront = chooseFront(m)
+	e.Front, e.NoFront = configuredFront(m)
+	e.FrontAuto = m.Front == config.FrontAuto
 	e.Match = engine.Match{By: m.Match.By, Value: m.Match.Value}
 	e.NetworkRemote, e.FallbackLocal, e.MMReset = m.NetworkRemote, m.Fallback == config.FallbackLocal, m.MMReset
 	lines := specs(m)
@@ -147,15 +148,16 @@ func (o Options) credentials(e model.Endpoint) model.Endpoint {
 	return e
 }
 
-// chooseFront tells which front a modem gets, or why it gets none.
-func chooseFront(m config.Modem) (kind, why string) {
+// configuredFront tells which front option front names, or why none. Front auto is
+// decided by package fronts from what there is.
+func configuredFront(m config.Modem) (kind, why string) {
 	switch m.Front {
 	case config.FrontVPCD, config.FrontCardem, config.FrontUIMRemote:
 		return string(m.Front), ""
+	case config.FrontAuto:
+		return "", ""
 	case config.FrontNone:
 		return "", "option front is none"
-	case config.FrontAuto:
-		return "", "front auto finds nothing: this version looks for no device by itself; set option front 'cardem', 'uim-remote' or 'vpcd'"
 	}
 	return "", fmt.Sprintf("front %s is not in this version; it has cardem, uim-remote and vpcd", m.Front)
 }

@@ -6,10 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/card"
-	"github.com/terminills/remsim-openwrt/daemon/internal/engine"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 	"github.com/terminills/remsim-openwrt/daemon/internal/relay"
 	"github.com/terminills/remsim-openwrt/daemon/internal/rspro/client"
@@ -19,33 +17,33 @@ import (
 // stack is everything that brings one modem its remote card: the front, the
 // relay, and the RSPRO session behind it.
 type stack struct {
-	kind, device string
-	front        card.Front
-	relay        *relay.Session
-	session      *client.Session
-	tasks        []*supervise.Handle
+	plan    model.FrontPlan
+	front   card.Front
+	relay   *relay.Session
+	session *client.Session
+	tasks   []*supervise.Handle
 }
 
 // newStack makes the parts for one modem and starts them. a.mu is held.
-func (a *App) newStack(m engine.Modem) (*stack, error) {
-	front, err := a.drivers.Front(m.Front, m.FrontDevice)
+func (a *App) newStack(name string, p model.FrontPlan) (*stack, error) {
+	front, err := a.drivers.Front(p.Kind, p.Device)
 	if err != nil {
 		return nil, err
 	}
-	plans := a.engine.Plans(m.Name)
-	s := &stack{kind: m.Front, device: m.FrontDevice, front: front}
-	rc := relay.Config{Modem: m.Name, Events: a.engine.Tell}
+	plans := a.engine.Plans(name)
+	s := &stack{plan: p, front: front}
+	rc := relay.Config{Modem: name, Events: a.engine.Tell}
 	if a.keepsCards() {
 		rc.Stored = a.stored.cards
 	}
 	s.relay = relay.New(rc)
 	s.session = client.New(client.Config{
-		Modem: m.Name, Hostname: a.opts.Hostname, Version: a.opts.Version,
+		Modem: name, Hostname: a.opts.Hostname, Version: a.opts.Version,
 		Plan: plans.Session, Events: a.engine.Tell, Bank: s.relay, Dial: a.drivers.Dial,
 	})
-	watch := &frontWatch{Handler: s.relay, modem: m.Name, tell: a.engine.Tell}
+	watch := newFrontWatch(name, s.relay, a.engine.Tell)
 	s.tasks = []*supervise.Handle{
-		a.cards.Start(supervise.Task{Name: m.Name + " card plan", Run: func(ctx context.Context) error {
+		a.cards.Start(supervise.Task{Name: name + " card plan", Run: func(ctx context.Context) error {
 			for {
 				s.relay.SetPlan(plans.Card.Get())
 				select {
@@ -55,12 +53,13 @@ func (a *App) newStack(m engine.Modem) (*stack, error) {
 				}
 			}
 		}}),
-		a.cards.Start(supervise.Task{Name: m.Name + " front", Run: func(ctx context.Context) error {
+		a.cards.Start(supervise.Task{Name: name + " front", Run: func(ctx context.Context) error {
 			err := front.Run(ctx, watch)
 			watch.closed(front.Info(), err)
 			return err
 		}}),
-		a.cards.Start(supervise.Task{Name: m.Name + " session", Run: s.session.Run}),
+		a.cards.Start(supervise.Task{Name: name + " front watch", Run: watch.run}),
+		a.cards.Start(supervise.Task{Name: name + " session", Run: s.session.Run}),
 	}
 	return s, nil
 }
@@ -73,57 +72,26 @@ func (s *stack) stop() {
 	s.relay.Close()
 }
 
-// frontWatch tells the engine of a front whose device could not be opened at
-// all; what comes after opening it, the relay reports.
-type frontWatch struct {
-	card.Handler
-	modem string
-	tell  func(model.Event)
-	up    bool // only touched by the goroutine of the front's Run
-}
-
-// FrontUp passes on that the device is open.
-func (w *frontWatch) FrontUp(f card.Front) {
-	w.up = true
-	w.Handler.FrontUp(f)
-}
-
-// closed is called when the front's Run has ended with err.
-func (w *frontWatch) closed(info card.Info, err error) {
-	if err != nil && !w.up {
-		w.tell(model.FrontChanged{At: model.At{Time: time.Now()}, Modem: w.modem, Kind: info.Kind, Device: info.Device, Reason: err.Error()})
-	}
-	w.up = false
-}
-
-// arrange makes the running stacks those that the settings ask for. A stack
-// whose front stays the same goes on undisturbed: a reload of anything else
-// never takes a card away.
-func (a *App) arrange(ctx context.Context, s engine.Settings) {
-	wanted := make(map[string]engine.Modem)
-	if s.Valid && s.Enabled {
-		for _, m := range s.Modems {
-			if m.Front != "" {
-				wanted[m.Name] = m
-			}
-		}
-	}
+// arrange makes the running stacks those that the engine wants. A stack whose front
+// stays the same goes on undisturbed: a reload of anything else never takes a card away.
+func (a *App) arrange(ctx context.Context) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	wanted := a.engine.FrontPlans().Get()
 	for name, st := range a.stacks {
-		m, stays := wanted[name]
-		if stays && st.kind == m.Front && st.device == m.FrontDevice {
-			delete(wanted, name)
+		if wanted[name] != st.plan {
+			st.stop()
+			delete(a.stacks, name)
+		}
+	}
+	for name, p := range wanted {
+		if a.stacks[name] != nil {
 			continue
 		}
-		st.stop()
-		delete(a.stacks, name)
-	}
-	for name, m := range wanted {
-		st, err := a.newStack(m)
+		st, err := a.newStack(name, p)
 		if err != nil {
 			a.opts.Logger.ErrorContext(ctx, "front not made", "modem", name, "err", err)
-			a.engine.Tell(model.FrontChanged{At: model.At{Time: time.Now()}, Modem: name, Kind: m.Front, Device: m.FrontDevice, Reason: err.Error()})
+			a.engine.Tell(model.FrontChanged{At: now(), Modem: name, Kind: p.Kind, Device: p.Device, Reason: err.Error()})
 			continue
 		}
 		a.stacks[name] = st

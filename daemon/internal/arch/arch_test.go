@@ -41,10 +41,11 @@ var may = map[string]string{
 	"internal/budget":     "internal/model",
 	"internal/health":     "internal/model",
 	"internal/journal":    "internal/model",
+	"internal/fronts":     "internal/model",
 	"internal/history":    "internal/model",
 
 	"internal/config": "internal/model internal/card", // card: ATR checks
-	"internal/engine": "internal/model internal/cell internal/inventory internal/failover internal/cardswitch internal/budget internal/health internal/journal internal/history",
+	"internal/engine": "internal/model internal/cell internal/inventory internal/failover internal/cardswitch internal/budget internal/health internal/journal internal/history internal/fronts",
 	"internal/api":    "internal/engine internal/health internal/history internal/journal internal/model internal/ubus",
 
 	// Drivers: never each other.
@@ -58,6 +59,7 @@ var may = map[string]string{
 	"internal/at":             "internal/model internal/cell",
 	"internal/gpio":           "internal/model internal/cell",
 	"internal/netifd":         "internal/model internal/cell internal/ubus",
+	"internal/hotplug":        "",
 	"internal/path":           "internal/model",
 	"internal/probe":          "internal/model internal/cell",
 	"internal/route":          "internal/model internal/cell",
@@ -86,7 +88,7 @@ var may = map[string]string{
 	"internal/meter/meterrig":               "", // network namespaces for tests on the real packet filter
 
 	"internal/app": "internal/supervise internal/api internal/engine internal/config internal/relay internal/cell internal/model internal/ubus " +
-		"internal/journal internal/health internal/rspro internal/rspro/client internal/card internal/card/vpcd internal/card/cardem internal/card/uimremote internal/card/cache internal/mm internal/at internal/gpio internal/netifd internal/inventory internal/path internal/route internal/failover",
+		"internal/journal internal/health internal/rspro internal/rspro/client internal/card internal/card/vpcd internal/card/cardem internal/card/uimremote internal/card/cache internal/mm internal/at internal/gpio internal/netifd internal/inventory internal/path internal/route internal/failover internal/hotplug",
 	"cmd/remsim": "internal/app internal/config internal/model internal/ubus internal/card internal/health",
 	"cmd/remsim-demo": "internal/app internal/config internal/model internal/ubus internal/card internal/ubus/ubusfake " +
 		"internal/rspro internal/rspro/rsprofake internal/card/cardfake internal/card/vpcd internal/card/vpcd/vpcdfake internal/mm/mmfake internal/at internal/at/atfake internal/gpio/gpiofake internal/netifd/netifdfake internal/route internal/route/routefake internal/luciweb",

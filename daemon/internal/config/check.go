@@ -89,7 +89,7 @@ func frontForms(f Front) (by []string, words string) {
 	case FrontCardem:
 		return []string{"usb", "serial"}, "usb:PATH[:INTERFACE] or serial:TEXT[:INTERFACE]"
 	case FrontUIMRemote:
-		return []string{"qmi"}, "qmi:/dev/NAME"
+		return []string{"qmi"}, "qmi:/dev/NAME[:SLOT]"
 	case FrontVPCD:
 		return []string{"tcp"}, "HOST:PORT of vpcd"
 	case FrontNone:

@@ -52,7 +52,7 @@ func TestRules(t *testing.T) {
 		{"device of another front", "config modem 'c'\n\toption match 'usb:1-3'\n\toption source 'local'\n\toption front 'cardem'\n\toption front_device 'qmi:/dev/cdc-wdm0'\n", []string{
 			`remsim.c.front_device="qmi:/dev/cdc-wdm0" (line 15): does not fit front cardem; accepted: usb:PATH[:INTERFACE] or serial:TEXT[:INTERFACE]`}},
 		{"uim-remote on USB", "config modem 'c'\n\toption match 'usb:1-3'\n\toption source 'local'\n\toption front 'uim-remote'\n\toption front_device 'usb:1-3'\n", []string{
-			`remsim.c.front_device="usb:1-3" (line 15): does not fit front uim-remote; accepted: qmi:/dev/NAME`}},
+			`remsim.c.front_device="usb:1-3" (line 15): does not fit front uim-remote; accepted: qmi:/dev/NAME[:SLOT]`}},
 		{"vpcd on a serial number", "config modem 'c'\n\toption source 'local'\n\toption front 'vpcd'\n\toption front_device 'serial:ABC'\n", []string{
 			`remsim.c.front_device="serial:ABC" (line 14): does not fit front vpcd; accepted: HOST:PORT of vpcd`}},
 		{"device without a front", "config modem 'c'\n\toption source 'local'\n\toption front 'none'\n\toption front_device 'usb:1-3'\n", []string{

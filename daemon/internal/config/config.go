@@ -132,7 +132,7 @@ func (m Match) String() string {
 type Device struct {
 	By        string // "usb", "serial", "qmi" or "tcp"
 	Value     string // USB path, serial number, device node, or host:port
-	Interface int    // of usb and serial; -1: not said
+	Interface int    // of usb and serial, or the modem's slot of qmi; -1: not said
 }
 
 // String writes the device as in the file.
@@ -140,7 +140,7 @@ func (d Device) String() string {
 	switch {
 	case d.By == "" || d.By == "tcp":
 		return d.Value
-	case d.By == "qmi" || d.Interface < 0:
+	case d.Interface < 0:
 		return d.By + ":" + d.Value
 	}
 	return d.By + ":" + d.Value + ":" + strconv.Itoa(d.Interface)

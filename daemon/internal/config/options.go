@@ -86,7 +86,7 @@ func (o Option) Accepts() string {
 	case KindMatch:
 		return "usb:PATH (as usb:2-1.4), imei:15 DIGITS, serial:TEXT or dev:/dev/NAME"
 	case KindDevice:
-		return "usb:PATH[:INTERFACE], serial:TEXT[:INTERFACE], qmi:/dev/NAME or HOST:PORT, as the front has it"
+		return "usb:PATH[:INTERFACE], serial:TEXT[:INTERFACE], qmi:/dev/NAME[:SLOT] or HOST:PORT, as the front has it"
 	case KindLine:
 		return "the name of a GPIO line, or CHIP:OFFSET (as gpiochip0:20), with ! in front if it is active low"
 	case KindATR:

@@ -278,10 +278,18 @@ func parseDevice(o Option, v string) (Device, error) {
 		}
 		return d, nil
 	case "qmi":
-		if !validNode(rest) {
+		d := Device{By: by, Value: rest, Interface: -1}
+		if node, slot, numbered := strings.Cut(rest, ":"); numbered {
+			n, err := parseNumber(Option{Min: 1, Max: 3}, slot)
+			if err != nil || slot == "" {
+				return Device{}, errors.New("its slot is no number from 1 to 3")
+			}
+			d.Value, d.Interface = node, n
+		}
+		if !validNode(d.Value) {
 			return Device{}, errors.New("is no device node below /dev")
 		}
-		return Device{By: by, Value: rest, Interface: -1}, nil
+		return d, nil
 	}
 	if _, _, err := parseHostPort(o, v); err != nil {
 		return Device{}, err

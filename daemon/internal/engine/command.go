@@ -86,8 +86,14 @@ func (e *Engine) setSource(now time.Time, m *modem, source model.Source) error {
 	default:
 		return refuse(model.InvalidArgument, "source %q is neither remote nor local", source)
 	}
-	if source == model.SourceRemote && m.conf.Front == "" {
-		return refuse(model.NotSupported, "modem %s cannot take a remote card: %s", m.conf.Name, m.conf.NoFront)
+	if source == model.SourceRemote && m.frontKind() == "" {
+		ok, why := false, m.noFront()
+		if m.conf.FrontAuto {
+			ok, why = e.fitsFront(now, m)
+		}
+		if !ok {
+			return refuse(model.NotSupported, "modem %s cannot take a remote card: %s", m.conf.Name, why)
+		}
 	}
 	m.source = source
 	m.switchGeneration++ // a switch that failed is tried again
@@ -96,8 +102,8 @@ func (e *Engine) setSource(now time.Time, m *modem, source model.Source) error {
 }
 
 func (e *Engine) mapBank(now time.Time, m *modem, cmd model.MapBank) error {
-	if m.conf.Front == "" {
-		return refuse(model.NotSupported, "modem %s cannot take a remote card: %s", m.conf.Name, orElse(m.conf.NoFront, "its source is local"))
+	if m.frontKind() == "" && !m.undecided() {
+		return refuse(model.NotSupported, "modem %s cannot take a remote card: %s", m.conf.Name, orElse(m.noFront(), "its source is local"))
 	}
 	if cmd.Slot.ID > maxID || cmd.Slot.Slot > maxID {
 		return refuse(model.InvalidArgument, "bank_id %d, slot %d: each must be 0..%d", cmd.Slot.ID, cmd.Slot.Slot, maxID)

@@ -30,13 +30,14 @@ func (e *Engine) conditions(now time.Time, s *model.Snapshot) []health.Condition
 		add(health.Condition{Code: health.ConfigWarning, Subject: "config", Detail: first(e.settings.Warnings)})
 	}
 	for _, name := range e.failingTasks() {
-		add(health.Condition{Code: health.TaskFailing, Subject: name, Detail: e.failing[name].Err})
+		add(health.Condition{Code: health.TaskFailing, Subject: name, Detail: e.failing[name].Err, Cause: e.frontTrouble(name)})
 	}
 	if !e.settings.Enabled {
 		add(health.Condition{Code: health.Disabled, Subject: "remsim"})
 		return out
 	}
 	for _, m := range e.modems {
+		out = append(out, m.frontConditions()...)
 		out = append(out, m.conditions(s.State)...)
 		if m.managed() {
 			out = append(out, m.hardwareConditions(e.missing())...)
@@ -167,11 +168,6 @@ func (m *modem) conditions(state model.State) []health.Condition {
 	for _, peer := range m.conf.ClearText {
 		add(health.ClearText, peer, "")
 	}
-	if m.conf.Front == "" {
-		add(health.FrontNone, m.conf.NoFront, "")
-	} else if m.front.reported && !m.front.up {
-		add(health.FrontDown, m.front.kind+" on "+m.front.device+": "+m.front.reason, "")
-	}
 	server := ""
 	if m.server.code != "" && m.server.State != model.ConnConnected {
 		server = health.Server + m.server.code
@@ -185,6 +181,8 @@ func (m *modem) conditions(state model.State) []health.Condition {
 	switch {
 	case m.unmapped:
 		add(health.Unmapped, "", "")
+	case m.assigned == nil && m.frontKind() == "":
+		add(health.NoAssignment, "", health.FrontNone) // nobody asks for one
 	case m.assigned == nil:
 		add(health.NoAssignment, "", server)
 	case m.cardHeld() && state == model.StateDegraded:

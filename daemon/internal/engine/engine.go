@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/cell"
+	"github.com/terminills/remsim-openwrt/daemon/internal/fronts"
 	"github.com/terminills/remsim-openwrt/daemon/internal/history"
 	"github.com/terminills/remsim-openwrt/daemon/internal/journal"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
@@ -59,9 +60,12 @@ type Engine struct {
 	history  *history.History
 	links    links
 	timeline timeline
+	// frontMemory is what the choice of fronts remembers.
+	frontMemory fronts.Memory
 
-	cells cells
-	paths PathPlans
+	cells      cells
+	frontCells frontCells
+	paths      PathPlans
 }
 
 // item is what waits in the inbox: an event, or a call into the goroutine.
@@ -90,6 +94,7 @@ func New(opts Options) *Engine {
 		history:  history.New(),
 		paths:    newPathPlans(),
 	}
+	e.frontCells = newFrontCells()
 	e.cells.byModem = make(map[string]*Plans)
 	e.current.Store(e.snapshot(e.started))
 	return e
@@ -158,6 +163,7 @@ func (e *Engine) decide(now time.Time) (wake time.Time) {
 	wake = e.decideLinks(now)
 	e.planLinks()
 	wake = earliest(wake, e.watchTimeline(now))
+	wake = earliest(wake, e.chooseFronts(now))
 	wake = earliest(wake, e.switchCards(now))
 	for _, m := range e.modems {
 		plans := e.cells.of(m.conf.Name)
@@ -166,6 +172,7 @@ func (e *Engine) decide(now time.Time) (wake time.Time) {
 		plans.Switch.Set(m.plan)
 		plans.Modem.Set(e.modemPlan(now, m))
 		wake = earliest(wake, later(now, m.sickAt()))
+		wake = earliest(wake, m.expireFaults(now))
 		wake = earliest(wake, later(now, m.goneSince.Add(e.opts.ProbeTime)))
 	}
 	wake = earliest(wake, later(now, e.probedAt()))
@@ -272,6 +279,7 @@ func (e *Engine) Apply(ctx context.Context, s Settings) error {
 		e.rebuild()
 		e.rebuildLinks()
 		e.match(now)
+		e.chooseFronts(now)
 		e.note(now, model.KindConfig, "remsim", s.summary(), nil)
 	})
 }

@@ -25,6 +25,10 @@ func (e *Engine) fold(ev model.Event) {
 		if m := e.find(ev.Modem); m != nil {
 			e.foldFront(m, ev)
 		}
+	case model.FrontFault:
+		if m := e.find(ev.Modem); m != nil {
+			e.foldFault(m, ev)
+		}
 	case model.CardChanged:
 		if m := e.find(ev.Modem); m != nil {
 			e.foldCard(m, ev)

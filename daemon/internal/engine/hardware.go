@@ -25,6 +25,8 @@ type hardware struct {
 	netifd     model.NetifdChanged // likewise
 	identities inventory.Memory
 	findings   []model.Finding // of the inventory
+	fronts     []model.FrontSeen
+	frontsTold bool // fronts were looked for
 }
 
 // Waits before the first card switch: nothing is switched before ModemManager and
@@ -65,6 +67,8 @@ func (h *hardware) fold(ev model.Event) (rematch bool) {
 		return true
 	case model.NetifdChanged:
 		h.netifd = ev
+	case model.FrontsSeen:
+		h.fronts, h.frontsTold = ev.Fronts, true
 	case model.InterfaceChanged:
 		if h.networks == nil {
 			h.networks = make(map[string]model.Interface)

@@ -82,6 +82,10 @@ func (m *modem) judge(now, started time.Time, grace time.Duration) verdict {
 		return verdict{state: model.StateDegraded, reason: fmt.Sprintf("%s: %s", name, m.muted)}
 	case m.cardWorks():
 		return verdict{state: model.StateOperational, reason: fmt.Sprintf("%s uses the card in bank %s", name, m.where())}
+	case m.undecided():
+		return verdict{state: model.StateStarting, reason: fmt.Sprintf("%s: looking for a card front: %s", name, m.choice.Why)}
+	case m.frontKind() == "":
+		return verdict{state: model.StateDegraded, reason: fmt.Sprintf("%s: no card can be shown: %s", name, m.noFront())}
 	case m.front.reported && !m.front.up:
 		return verdict{state: model.StateDegraded, reason: fmt.Sprintf("%s: no card can be shown, front %s is down: %s", name, m.front.kind, m.front.reason)}
 	case m.assigned == nil:

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/cardswitch"
+	"github.com/terminills/remsim-openwrt/daemon/internal/fronts"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 )
 
@@ -25,6 +26,8 @@ type modem struct {
 	shownSlot     model.BankSlot            // where the card that is shown came from
 	banks         map[uint16]model.Endpoint // banks that were reached, by id, for `map` without an address
 	front         frontSeen
+	choice        fronts.Choice    // the front it shall have, or why none
+	faults        map[string]fault // of the front, by finding code
 	card          model.Card
 	tpdu          model.TPDU
 	bankUp        time.Time // when the bank was last connected
@@ -121,7 +124,14 @@ func (m *modem) view() model.Modem {
 		State: "absent", Card: m.card,
 	}
 	v.Card.Source = m.wantedSource()
-	v.Card.Front = m.conf.Front
+	v.Card.Front = m.frontKind()
+	if m.conf.FrontAuto && v.Card.Front != "" {
+		v.Card.FrontDetail = m.choice.Why
+	}
+	v.Card.FrontDevice = orElse(m.front.device, m.choice.Device)
+	if v.Card.Front == "" {
+		v.Card.FrontDevice, v.Card.Detail = "", m.noFront()
+	}
 	if !m.wantsRemote() {
 		v.Card = model.Card{Source: v.Card.Source, State: model.CardNone}
 	}

@@ -49,7 +49,9 @@ type Modem struct {
 	MMReset                                bool
 	// Front is the kind of front the modem will get, or "" with the reason
 	// in NoFront.
+	// With FrontAuto it is chosen from what there is, among what FrontDevice means.
 	Front       string
+	FrontAuto   bool
 	FrontDevice string
 	NoFront     string
 	ATR         []byte // overrides the bank's when not empty

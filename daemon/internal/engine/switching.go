@@ -19,7 +19,7 @@ func (e *Engine) switchCards(now time.Time) (wake time.Time) {
 	}
 	e.toldOnce = true
 	for _, m := range e.modems {
-		if !m.managed() || !e.applied {
+		if !m.managed() || !e.applied || m.undecided() {
 			continue
 		}
 		d := cardswitch.Step(now, e.switchInput(now, m), m.memory)
@@ -62,7 +62,7 @@ func (e *Engine) switchInput(now time.Time, m *modem) cardswitch.Input {
 func (m *modem) facts() cardswitch.Facts {
 	c := m.conf
 	return cardswitch.Facts{
-		Modem: c.Name, Line: c.HasSIMLine, Front: c.Front != "", FrontRemoves: m.front.removes,
+		Modem: c.Name, Line: c.HasSIMLine, Front: m.frontKind() != "", FrontRemoves: m.front.removes,
 		Network: c.Network, NetworkRemote: c.NetworkRemote, FallbackLocal: c.FallbackLocal,
 		Rungs: m.rungs(), ResetIsPower: c.ResetIsPower, PowerLine: c.HasPowerLine,
 	}

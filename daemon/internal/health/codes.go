@@ -16,11 +16,18 @@ const (
 	ClearText     = "rspro-clear-text"
 	FrontNone     = "front-none"
 	FrontDown     = "front-down"
+	FrontGone     = "front-unplugged"
+	FrontRestart  = "front-restarted"
+	FrontStalled  = "front-stalled"
+	FrontProxy    = "front-proxy-gone"
+	FrontModem    = "front-modem-restarted"
 	NoAssignment  = "no-assignment"
 	Unmapped      = "unmapped"
 	CardHeld      = "card-held"
 	CardHeldLong  = "card-held-long"
 	CardSilent    = "card-silent"
+	CardSlow      = "card-slow"
+	CardCut       = "card-cut"
 
 	ModemManagerMissing = "modemmanager-missing"
 	ModemFailed         = "modem-failed"
@@ -81,9 +88,19 @@ var own = []Doc{
 	{ClearText, model.Critical, "card traffic travels in clear text",
 		"Set option tls '1' for this peer, or keep the connection inside a VPN."},
 	{FrontNone, model.Critical, "the modem has no way to take a remote card",
-		"Set option front and option front_device of the modem to what is connected."},
+		"Put a card emulator into its SIM slot and plug that in; or switch UIM Remote on in a Quectel modem: `remsim front enable MODEM`; or set option front and front_device."},
 	{FrontDown, model.Critical, "the card front cannot be opened",
 		"Check that the device is plugged in and that nothing else uses it; remsim tries again by itself."},
+	{FrontGone, model.Critical, "the card emulator is not plugged in",
+		"Plug it in again; remsim goes on by itself. If nobody pulled it out, try another cable or socket: some deliver too little power."},
+	{FrontRestart, model.Warning, "the card front failed and came back",
+		"The modem starts its card anew by itself. If nobody touched it: an emulator may need other firmware, another cable or socket; of a modem or its proxy, ModemManager's log may know more."},
+	{FrontStalled, model.Warning, "the card emulator refused USB transfers",
+		"remsim opens it anew by itself. If this comes again, plug it in anew, and update its firmware."},
+	{FrontProxy, model.Critical, "the program that shares the modem's control port is gone",
+		"ModemManager starts qmi-proxy or mbim-proxy: `service modemmanager restart`. remsim goes on by itself as soon as it is back."},
+	{FrontModem, model.Warning, "the modem restarted under its remote card",
+		"Nothing to do if somebody reset it. Else look at its power supply and firmware; remsim shows the card again by itself."},
 	{NoAssignment, model.Warning, "no card is assigned to this modem",
 		"Create a slot map for this client id and slot at the RSPRO server, or add a bank section."},
 	{Unmapped, model.Info, "the card was taken away by the command unmap",
@@ -94,6 +111,10 @@ var own = []Doc{
 		"Check the bank and the path to it; the card stays held until it is back."},
 	{CardSilent, model.Warning, "the card does not answer in time",
 		"Check the bank's card reader and the delay to it; `remsim test card` measures it."},
+	{CardSlow, model.Warning, "the card lets the modem wait",
+		"Nothing to do if this passes. Else check the path to the bank and its card reader; `remsim test card` measures them."},
+	{CardCut, model.Warning, "the modem gave a command up before its answer came",
+		"Nothing to do if somebody reset the modem. Else it lost its power, or its patience with a distant card: `remsim test card` shows the delay."},
 	{ModemManagerMissing, model.Critical, "ModemManager is not running",
 		"Install and start it: `opkg install modemmanager` (or apk add), then `service modemmanager start`."},
 	{ModemFailed, model.Critical, "ModemManager cannot use the modem",

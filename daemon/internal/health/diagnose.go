@@ -119,6 +119,15 @@ func (d *diagnosis) remote(m model.Modem, s *model.Session) {
 	server, slot, bank := m.Name+" server", m.Name+" assignment", m.Name+" bank"
 	front, card, answers := m.Name+" front", m.Name+" card", m.Name+" answers"
 	parent := "configuration"
+	d.add(front, parent, func() (bool, string, string) {
+		if f, bad := d.found(m.Name, FrontNone, FrontDown, FrontGone, FrontStalled, FrontProxy, FrontModem); bad {
+			return false, f.Text, f.Fix
+		}
+		return true, frontText(m.Card), ""
+	})
+	if m.Card.Front == "" {
+		parent = front // nobody asks for a card then
+	}
 	if s != nil && s.Server.Address != "" {
 		d.add(server, parent, func() (bool, string, string) { return d.peer(m.Name, s.Server, Server) })
 		if s.Bank == nil {
@@ -136,12 +145,6 @@ func (d *diagnosis) remote(m model.Modem, s *model.Session) {
 		return true, fmt.Sprintf("bank %d slot %d", s.Bank.ID, s.Bank.Slot), ""
 	})
 	d.add(bank, slot, func() (bool, string, string) { return d.peer(m.Name, s.Bankd, Bank) })
-	d.add(front, "configuration", func() (bool, string, string) {
-		if f, bad := d.found(m.Name, FrontNone, FrontDown); bad {
-			return false, f.Text, f.Fix
-		}
-		return true, m.Card.Front, ""
-	})
 	d.add(card, bank, func() (bool, string, string) {
 		switch m.Card.State {
 		case model.CardPresent, model.CardPowered, model.CardReset, model.CardReady:
@@ -150,12 +153,25 @@ func (d *diagnosis) remote(m model.Modem, s *model.Session) {
 		return false, "the modem is shown no card (" + string(m.Card.State) + ")", "See the checks of front and bank."
 	})
 	d.add(answers, card, func() (bool, string, string) {
-		if f, bad := d.found(m.Name, CardSilent); bad {
+		if f, bad := d.found(m.Name, CardSilent, CardSlow, CardCut, FrontRestart); bad {
 			return false, f.Text, f.Fix
 		}
 		t := s.TPDU
 		return true, fmt.Sprintf("%d commands, %d answers, %d errors, round trip %.1f ms (p50) %.1f ms (p99)", t.Sent, t.Received, t.Errors, t.RTTp50, t.RTTp99), ""
 	})
+}
+
+// frontText names the front of a card.
+func frontText(c model.Card) string {
+	switch {
+	case c.Front == "":
+		return "being looked for: " + c.Detail
+	case c.FrontDetail != "":
+		return fmt.Sprintf("%s at %s, chosen by front auto: %s", c.Front, c.FrontDevice, c.FrontDetail)
+	case c.FrontDevice != "":
+		return c.Front + " at " + c.FrontDevice
+	}
+	return c.Front
 }
 
 func (d *diagnosis) peer(modem string, p model.Peer, prefix string) (bool, string, string) {

@@ -67,6 +67,17 @@ type FrontChanged struct {
 	Reason  string // why it is down
 }
 
+// FrontFault: something went wrong at a card front, or between it and the modem. One
+// with an empty Reason clears the code; one with a Hold is over already, and shown for
+// that long.
+type FrontFault struct {
+	At
+	Modem  string
+	Code   string // finding code
+	Reason string // what exactly, in words
+	Hold   time.Duration
+}
+
 // TPDUStats are a session's counters, reported at most once a second while
 // commands pass and never when idle.
 type TPDUStats struct {

@@ -99,8 +99,12 @@ const (
 
 // Card is the card of a modem.
 type Card struct {
-	Source Source    `json:"source"`
-	Front  string    `json:"front"` // kind of the front in use, "" for a local card
+	Source Source `json:"source"`
+	Front  string `json:"front"` // kind of the front in use, "" for a local card
+	// FrontDevice is what the front opens; FrontDetail, with front auto, why this one.
+	FrontDevice string `json:"front_device,omitempty"`
+	FrontDetail string `json:"front_detail,omitempty"`
+
 	State  CardState `json:"state"`
 	ICCID  ICCID     `json:"iccid"` // masked in JSON
 	ATR    string    `json:"atr"`   // hex

@@ -72,8 +72,8 @@ func (f Found) String() string {
 	return fmt.Sprintf("%s at %s", s, f.Device())
 }
 
-// errNoDevice: nothing that fits is plugged in.
-var errNoDevice = errors.New("no card emulator is plugged in")
+// ErrNoDevice: nothing that fits is plugged in.
+var ErrNoDevice = errors.New("no card emulator is plugged in")
 
 // address is a parsed device string.
 type address struct {
@@ -132,9 +132,9 @@ func (a address) pick(all []Found) (Found, error) {
 	case len(hits) > 1:
 		return Found{}, fmt.Errorf("%d card emulators fit: %s", len(hits), list(hits))
 	case len(all) > 0:
-		return Found{}, fmt.Errorf("%w where the configuration says; there are %s", errNoDevice, list(all))
+		return Found{}, fmt.Errorf("%w where the configuration says; there are %s", ErrNoDevice, list(all))
 	}
-	return Found{}, errNoDevice
+	return Found{}, ErrNoDevice
 }
 
 func list(all []Found) string {

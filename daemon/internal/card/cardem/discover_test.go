@@ -113,7 +113,7 @@ func TestDiscover(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "usb:2-1:0", one.Device())
 	_, err = address{iface: -1}.pick(nil)
-	require.ErrorIs(t, err, errNoDevice)
+	require.ErrorIs(t, err, ErrNoDevice)
 	require.Empty(t, Discover(filepath.Join(root, "nothing")))
 }
 

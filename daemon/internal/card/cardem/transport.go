@@ -8,6 +8,9 @@ import (
 // ErrGone: the device was unplugged.
 var ErrGone = errors.New("card emulator is unplugged")
 
+// ErrStalled: the device refuses transfers, and goes on doing so when they are tried anew.
+var ErrStalled = errors.New("card emulator stalls again and again")
+
 // errSlow: a transfer to the device was not taken in time.
 var errSlow = errors.New("device does not take what is sent to it")
 

@@ -146,10 +146,10 @@ func (l *usbLink) stall(t *transfer, no syscall.Errno) error {
 	if no == unix.EPIPE && !e.stalled {
 		e.stalled = true
 		if e.stalls++; e.stalls > stallLimit {
-			return fmt.Errorf("endpoint %#02x stalls again and again", e.addr)
+			return fmt.Errorf("%w: endpoint %#02x", ErrStalled, e.addr)
 		}
 		if e.out && t.urb.actualLength > 0 {
-			return fmt.Errorf("endpoint %#02x stalled inside a message", e.addr)
+			return fmt.Errorf("%w: endpoint %#02x, inside a message", ErrStalled, e.addr)
 		}
 		for _, other := range e.all {
 			if other.pended {

@@ -69,6 +69,27 @@ func (o Options) Ports() []string {
 	return out
 }
 
+// USBPath is where the modem with a control port is plugged in, "2-1" say; "" for one that
+// is not on USB, or where nothing tells.
+func (o Options) USBPath(device string) string {
+	o.fill()
+	for _, class := range []string{"usbmisc", "wwan"} {
+		dir, err := filepath.EvalSymlinks(filepath.Join(o.Sysfs, "class", class, filepath.Base(device), "device"))
+		if err != nil {
+			continue
+		}
+		// The port belongs to an interface, or to a wwan device that does; only the USB
+		// device above has a vendor.
+		for range 4 {
+			if _, err := os.Stat(filepath.Join(dir, "idVendor")); err == nil {
+				return filepath.Base(dir)
+			}
+			dir = filepath.Dir(dir)
+		}
+	}
+	return ""
+}
+
 // port is the control port that device stands for.
 func (o Options) port(device string) (string, error) {
 	if device != anyPort {

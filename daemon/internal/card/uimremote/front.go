@@ -18,6 +18,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -131,16 +132,20 @@ var (
 	_ card.SlotSelector = (*Front)(nil)
 )
 
-// New makes the front for a modem's control port, "qmi:/dev/cdc-wdm0". Whether it is
+// New makes the front for a modem's control port, "qmi:/dev/cdc-wdm0", or for a slot of it,
+// "qmi:/dev/cdc-wdm0:2". Whether it is
 // QMI or MBIM is looked up when it is opened; so is the port itself if device is empty,
 // which is right where there is only one.
 func New(device string, o Options) (*Front, error) {
-	path, err := devicePath(device)
+	path, slot, err := ParseDevice(device)
 	if err != nil {
 		return nil, err
 	}
+	if slot != 0 {
+		o.Slot = slot
+	}
 	o.fill()
-	if o.Slot > 3 {
+	if o.Slot > maxSlot {
 		return nil, fmt.Errorf("UIM Remote of %s: slot %d is not 1..3", path, o.Slot)
 	}
 	return &Front{path: path, options: o, segment: segmentSize, wake: make(chan struct{}, 1), detail: "stopped"}, nil
@@ -149,17 +154,28 @@ func New(device string, o Options) (*Front, error) {
 // anyPort stands for the only control port that there is.
 const anyPort = "auto"
 
-// devicePath takes the path out of "qmi:/dev/cdc-wdm0".
-func devicePath(device string) (string, error) {
+// ParseDevice takes "qmi:/dev/cdc-wdm0" or "qmi:/dev/cdc-wdm0:2" apart into the port and
+// the modem's slot, 0 if none is said.
+func ParseDevice(device string) (path string, slot uint32, err error) {
 	if device == "" {
-		return anyPort, nil
+		return anyPort, 0, nil
 	}
-	path := strings.TrimPrefix(device, "qmi:")
+	path, number, numbered := strings.Cut(strings.TrimPrefix(device, "qmi:"), ":")
 	if !strings.HasPrefix(path, "/") {
-		return "", fmt.Errorf("UIM Remote device %q: expected qmi:/dev/NAME, the modem's QMI or MBIM control port", device)
+		return "", 0, fmt.Errorf("UIM Remote device %q: expected qmi:/dev/NAME or qmi:/dev/NAME:SLOT, the modem's QMI or MBIM control port", device)
 	}
-	return path, nil
+	if numbered {
+		n, err := strconv.ParseUint(number, 10, 8)
+		if err != nil || n < 1 || n > maxSlot {
+			return "", 0, fmt.Errorf("UIM Remote device %q: slot %q is not 1..%d", device, number, maxSlot)
+		}
+		slot = uint32(n)
+	}
+	return path, slot, nil
 }
+
+// maxSlot is the highest slot that UIM Remote numbers.
+const maxSlot = 3
 
 // Insert presents a card with this ATR.
 func (f *Front) Insert(atr card.ATR) error {
@@ -243,7 +259,11 @@ func (f *Front) Mute(id uint64) error {
 func (f *Front) Info() card.Info {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return card.Info{Kind: "uim-remote", Device: "qmi:" + f.path, Detail: f.detail}
+	i := card.Info{Kind: "uim-remote", Device: "qmi:" + f.path, Detail: f.detail}
+	if f.options.Slot != 1 {
+		i.Device += fmt.Sprintf(":%d", f.options.Slot)
+	}
+	return i
 }
 
 // Limits of UIM Remote: a removal is an event.

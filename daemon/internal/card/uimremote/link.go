@@ -58,8 +58,8 @@ func (o Options) connect(ctx context.Context, device string) (*link, error) {
 	dctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	conn, err := o.Dial(dctx, "unix", address)
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return nil, fmt.Errorf("%s does not run; ModemManager starts it when it drives the modem: %w", t, err)
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
+		return nil, fmt.Errorf("%w: %s does not run; ModemManager starts it when it drives the modem: %w", ErrProxyGone, t, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", t, err)
@@ -175,12 +175,22 @@ func (l *link) nextControl() uint16 {
 // that.
 func (l *link) waitUntil(ctx context.Context, limit time.Duration) func() {
 	_ = l.conn.SetReadDeadline(time.Now().Add(limit)) // fails only if the read will too
-	stop := context.AfterFunc(ctx, func() { _ = l.conn.SetReadDeadline(time.Unix(1, 0)) })
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		_ = l.conn.SetReadDeadline(time.Unix(1, 0))
+	})
 	return func() {
-		stop()
+		if !stop() {
+			<-done // or the deadline would hit whoever reads next: the farewell
+		}
 		_ = l.conn.SetReadDeadline(time.Time{})
 	}
 }
+
+// ErrProxyGone: there is no way to the modem's control port, for the proxy has ended or
+// has closed it.
+var ErrProxyGone = errors.New("no proxy")
 
 // gone words the end of a read.
 func gone(ctx context.Context, err error) error {
@@ -189,7 +199,7 @@ func gone(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		return fmt.Errorf("the proxy closed the connection: %w", io.ErrUnexpectedEOF)
+		return fmt.Errorf("%w: the proxy closed the connection: %w", ErrProxyGone, io.ErrUnexpectedEOF)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return fmt.Errorf("no answer in time: %w", err)
 	}

@@ -35,7 +35,7 @@ func Probe(ctx context.Context, device string) (Capability, error) {
 // Probe does what the function Probe does, with these options.
 func (o Options) Probe(ctx context.Context, device string) (Capability, error) {
 	o.fill()
-	path, err := devicePath(device)
+	path, _, err := ParseDevice(device)
 	if err != nil {
 		return Capability{}, err
 	}

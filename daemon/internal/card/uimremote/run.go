@@ -17,8 +17,8 @@ func (f *Front) Run(ctx context.Context, h card.Handler) error {
 	}
 	defer f.end()
 	l, v, err := f.open(ctx)
-	if ctx.Err() != nil {
-		return nil
+	if err != nil && ctx.Err() != nil {
+		return nil // a client that was got meanwhile is given back below
 	}
 	if err != nil {
 		return fmt.Errorf("open UIM Remote of %s: %w", f.path, err)

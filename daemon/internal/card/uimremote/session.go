@@ -29,8 +29,8 @@ type session struct {
 	tpdu      [maxCommand]byte
 }
 
-// errRestarted: an MBIM modem says so; with QMI the proxy closes the connection.
-var errRestarted = errors.New("the modem has forgotten its clients; it was restarted")
+// ErrRestarted: the modem was restarted under the front. An MBIM modem says so; with QMI the proxy closes the connection.
+var ErrRestarted = errors.New("the modem has forgotten its clients; it was restarted")
 
 // never is far enough away for a timer that shall not fire.
 const never = time.Hour
@@ -162,7 +162,7 @@ func (s *session) take(m message) error {
 	switch {
 	case m.service == serviceCTL && m.kind() == indication && m.id == ctlSync:
 		s.lost = true
-		return errRestarted
+		return ErrRestarted
 	case m.service != serviceUIMRemote || m.client != f.client && m.client != everyClient:
 		return nil // over MBIM everybody's messages come
 	case m.kind() == response && m.client == f.client:

@@ -16,9 +16,6 @@ var depth = [...]int{cardem.PipeIn: 4, cardem.PipeIRQ: 8}
 // stallLimit is how many stalls in a row the driver clears.
 const stallLimit = 3
 
-// errStalls: the driver gives up on an endpoint.
-var errStalls = errors.New("endpoint stalls again and again")
-
 // Bus is a bus with these devices.
 type Bus []*Device
 
@@ -104,7 +101,7 @@ func (l *link) deliver(p cardem.Pipe, b []byte) {
 // stall: what is cleared is not seen above a Link.
 func (l *link) stall(_ Endpoint, times int) {
 	if times > stallLimit {
-		l.fail(errStalls)
+		l.fail(cardem.ErrStalled)
 	}
 }
 
