@@ -133,12 +133,10 @@ func TestRecheckThatFailsLeavesAColdCard(t *testing.T) {
 			a.most = 20 // answers: the bank says no more than these
 			a.connect()
 			require.Nil(t, a.front.inserted)
-			dropped := false
-			a.bank.drops = func() { dropped = true }
 			if silent {
 				<-time.After(11 * time.Second) // DefaultSetup
 				synctest.Wait()
-				require.True(t, dropped)
+				require.True(t, a.dropped.Load())
 			} else {
 				a.session.BankDown(a.bank, errors.New("cut"))
 			}

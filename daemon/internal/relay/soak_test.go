@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/card"
+	"github.com/terminills/remsim-openwrt/daemon/internal/card/cache"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/cardfake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 	"github.com/terminills/remsim-openwrt/daemon/internal/relay"
@@ -113,12 +114,27 @@ func newOracle(t *testing.T, seed uint64) *oracle {
 		say: o.say, limits: card.Limits{Answer: 5 * time.Second, MaxATR: 33, Removes: seed%3 != 0},
 		answer: o.answered, muted: o.muted, removed: o.removed,
 	}
-	o.session = relay.New(relay.Config{Modem: "primary", Events: o.happened, Check: seed%8 == 7})
+	o.session = relay.New(relay.Config{Modem: "primary", Events: o.happened, Check: seed%8 == 7, Stored: storedBefore(t, seed, profile)})
 	o.plan = model.CardPlan{Show: true, Hold: true, TraceActive: seed%5 == 0, StatusInterval: time.Duration(seed%3) * 20 * time.Second,
 		Cache: []string{"off", "safe", "full", "full"}[seed/2%4]}
 	o.session.SetPlan(o.plan)
 	o.session.FrontUp(o.front)
 	return o
+}
+
+// storedBefore is what an earlier daemon stored of the card, which somebody may have changed
+// since. Some know of nothing.
+func storedBefore(t *testing.T, seed uint64, profile cardfake.Profile) []cache.Kept {
+	if seed%4 > 1 {
+		return nil
+	}
+	c := cardfake.New(profile)
+	if seed%3 == 0 {
+		require.NoError(t, c.SetBinary(mustHex("082910101032547699"), cardfake.USIM, 0x6F07))
+	}
+	a := newAttachOn(t, "full", false, c, nil)
+	a.start(cardfake.StartUps()[seed/4%3], cardfake.Home(c))
+	return a.session.Keep()
 }
 
 func (o *oracle) say(format string, args ...any) {

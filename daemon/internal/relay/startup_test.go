@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ type attach struct {
 	sent    int // TPDUs
 	bytes   int // on the wire, both ways
 	most    int // answers that the bank gives; 0: all
+	dropped atomic.Bool
 }
 
 // segment is what TCP and IPv4 with time stamps add to a frame; acknowledgements
@@ -78,7 +80,7 @@ func prepareAttach(tb testing.TB, mode string, check bool, c *cardfake.Card, sto
 
 // connect brings a bank connection up.
 func (a *attach) connect() {
-	a.bank = &fakeBank{say: func(string, ...any) {}}
+	a.bank = &fakeBank{say: func(string, ...any) {}, drops: func() { a.dropped.Store(true) }}
 	a.bank.sent = func(b []byte) { a.queue = append(a.queue, b) }
 	a.bank.lines = func(l card.Lines) {
 		if !l.Powered || l.Reset {
