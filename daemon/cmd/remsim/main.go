@@ -1,6 +1,6 @@
 // Command remsim is the router program: `remsim daemon` runs under procd, the
-// other sub-commands ask it over ubus (but for config check and version, which
-// work while it is down).
+// other sub-commands ask it over ubus (but for config check, cleanup and version,
+// which work while it is down).
 package main
 
 import (
@@ -57,6 +57,7 @@ func commands() []command {
 		{"history", "METRIC MODEM [--range 1h|6h|24h|7d]", "what was measured", runHistory},
 		{"trace", "[--modem MODEM] [--limit N] [--pcap FILE] [on|off]", "show traced APDUs, secrets hidden, or write them for Wireshark; on and off switch the trace", runTrace},
 		{"config", "[check [DIR]|reload]", "errors and costs of the configuration", runConfig},
+		{"cleanup", "", "after the daemon has ended: local cards, and no rule, route or table left behind", runCleanup},
 		{"version", "", "print the version", runVersion},
 	}
 }
