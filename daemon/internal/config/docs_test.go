@@ -103,7 +103,7 @@ func markdownDetect() string {
 		yet = "*No effect yet: no link is probed in this version.* "
 	}
 	b.WriteString("## What `failover.detect` means\n\n" + yet + "Whatever arrives on a link proves it for free; probes are sent only on a silent one, and at once when a byte of control traffic is not answered in time. " +
-		"An answer that comes later than a probe waits counts as lost. " +
+		"An answer that comes later than a probe waits counts as lost. The rules are in [FAILOVER.md](FAILOVER.md). " +
 		"Seconds are the worst case until a dead link is noticed, megabytes what an idle link carries in a month of 30 days.\n\n" +
 		"| detect | link | silence before a probe | an answer is overdue after | one probe waits | probes of a burst, apart | noticed, idle | noticed, with traffic | idle MB a month, at the most |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, d := range []Detect{DetectFast, DetectNormal, DetectFrugal} {

@@ -110,6 +110,22 @@ func TestSomeLossIsNoCut(t *testing.T) {
 	require.LessOrEqual(t, bad, 2)
 }
 
+// TestDelay: an answer that comes later than a probe waits counts as lost.
+func TestDelay(t *testing.T) {
+	for _, tc := range []struct {
+		delay  time.Duration
+		usable bool
+	}{{time.Second, true}, {2 * time.Second, false}, {5 * time.Second, false}} {
+		inBubble(t, model.DetectNormal, []model.ProbeLink{iot(nil)}, func(r *rig) {
+			r.settled()
+			r.set(func(l *probefake.Link) { l.Delay = tc.delay })
+			r.traffic.Write("iot")
+			r.pass(20 * time.Second)
+			require.Equal(t, tc.usable, r.last("iot").Usable, tc.delay)
+		})
+	}
+}
+
 // TestLookIsTakenAtOnce, of a lost carrier too, when the plan asks for one.
 func TestLookIsTakenAtOnce(t *testing.T) {
 	inBubble(t, model.DetectFrugal, []model.ProbeLink{iot(nil)}, func(r *rig) {
