@@ -33,6 +33,7 @@ const (
 var (
 	ErrStale      = errors.New("its epoch is older than one that was seen")
 	ErrLate       = errors.New("a later request was answered before")
+	ErrNewGrant   = errors.New("it renews a newer lease than ours, whose card is not known")
 	ErrUnmeasured = errors.New("its lease cannot be measured: lease_seconds is missing, and so is lease_until with server_time")
 )
 
@@ -117,6 +118,8 @@ func newer(r Record, a Answer) error {
 	switch {
 	case epoch < r.Epoch:
 		return fmt.Errorf("epoch %d, and %d was seen: %w", epoch, r.Epoch, ErrStale)
+	case epoch > r.Epoch && a.Card == nil:
+		return fmt.Errorf("epoch %d, and ours is %d: %w", epoch, r.Epoch, ErrNewGrant)
 	case epoch == r.Epoch && r.BootID == a.Asked.BootID && a.Asked.Boot < r.Asked:
 		return ErrLate
 	}

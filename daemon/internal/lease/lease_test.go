@@ -50,21 +50,22 @@ func TestWhichAnswerCounts(t *testing.T) {
 		end    int
 		slot   uint16
 	}{
-		"a renewal lengthens":                    {func() lease.Answer { return renewal }, nil, 1200, 2},
-		"a renewal may shorten":                  {func() lease.Answer { a := renewal; a.Length = 10 * time.Second; return a }, nil, 210, 2},
-		"a revocation ends at once":              {func() lease.Answer { a := renewal; a.Length = 0; return a }, nil, 200, 2},
-		"less than nothing is nothing":           {func() lease.Answer { a := renewal; a.Length = -time.Hour; return a }, nil, 200, 2},
-		"an older epoch never wins":              {func() lease.Answer { a := grant(300, 4); a.Card = card(7); return a }, lease.ErrStale, 1100, 2},
-		"no epoch is older than any":             {func() lease.Answer { a := grant(300, 0); a.Card = card(7); return a }, lease.ErrStale, 1100, 2},
-		"a newer epoch wins":                     {func() lease.Answer { a := grant(300, 6); a.Card = card(7); return a }, nil, 1300, 7},
-		"a newer epoch wins when it comes late":  {func() lease.Answer { a := grant(50, 6); a.Card = card(7); return a }, nil, 1050, 7},
-		"an answer to an earlier request":        {func() lease.Answer { a := grant(50, 5); a.Card = card(7); return a }, lease.ErrLate, 1100, 2},
-		"a renewal of the lease before":          {func() lease.Answer { a := renewal; a.AskedEpoch = 4; return a }, lease.ErrStale, 1100, 2},
-		"until needs the orchestrator's time":    {func() lease.Answer { a := renewal; a.HasLength, a.Until = false, noon; return a }, lease.ErrUnmeasured, 1100, 2},
-		"an id without an end is no lease":       {func() lease.Answer { a := grant(300, 6); a.HasLength = false; return a }, lease.ErrUnmeasured, 1100, 2},
-		"a beat that says nothing of it":         {func() lease.Answer { a := renewal; a.HasLength = false; return a }, nil, 1100, 2},
-		"another slot under the lease that runs": {func() lease.Answer { return lease.Answer{Asked: at(300), AskedEpoch: 5, Card: card(7), Keep: true} }, nil, 1100, 7},
-		"the shorter of two statements counts":   {func() lease.Answer { a := renewal; a.ServerTime, a.Until = noon, noon.Add(time.Minute); return a }, nil, 260, 2},
+		"a renewal lengthens":                      {func() lease.Answer { return renewal }, nil, 1200, 2},
+		"a renewal may shorten":                    {func() lease.Answer { a := renewal; a.Length = 10 * time.Second; return a }, nil, 210, 2},
+		"a revocation ends at once":                {func() lease.Answer { a := renewal; a.Length = 0; return a }, nil, 200, 2},
+		"less than nothing is nothing":             {func() lease.Answer { a := renewal; a.Length = -time.Hour; return a }, nil, 200, 2},
+		"an older epoch never wins":                {func() lease.Answer { a := grant(300, 4); a.Card = card(7); return a }, lease.ErrStale, 1100, 2},
+		"no epoch is older than any":               {func() lease.Answer { a := grant(300, 0); a.Card = card(7); return a }, lease.ErrStale, 1100, 2},
+		"a newer epoch wins":                       {func() lease.Answer { a := grant(300, 6); a.Card = card(7); return a }, nil, 1300, 7},
+		"a newer epoch wins when it comes late":    {func() lease.Answer { a := grant(50, 6); a.Card = card(7); return a }, nil, 1050, 7},
+		"an answer to an earlier request":          {func() lease.Answer { a := grant(50, 5); a.Card = card(7); return a }, lease.ErrLate, 1100, 2},
+		"a renewal of the lease before":            {func() lease.Answer { a := renewal; a.AskedEpoch = 4; return a }, lease.ErrStale, 1100, 2},
+		"a renewal of a lease that we do not know": {func() lease.Answer { a := renewal; a.Epoch = 6; return a }, lease.ErrNewGrant, 1100, 2},
+		"until needs the orchestrator's time":      {func() lease.Answer { a := renewal; a.HasLength, a.Until = false, noon; return a }, lease.ErrUnmeasured, 1100, 2},
+		"an id without an end is no lease":         {func() lease.Answer { a := grant(300, 6); a.HasLength = false; return a }, lease.ErrUnmeasured, 1100, 2},
+		"a beat that says nothing of it":           {func() lease.Answer { a := renewal; a.HasLength = false; return a }, nil, 1100, 2},
+		"another slot under the lease that runs":   {func() lease.Answer { return lease.Answer{Asked: at(300), AskedEpoch: 5, Card: card(7), Keep: true} }, nil, 1100, 7},
+		"the shorter of two statements counts":     {func() lease.Answer { a := renewal; a.ServerTime, a.Until = noon, noon.Add(time.Minute); return a }, nil, 260, 2},
 		"until alone, measured by server_time": {func() lease.Answer {
 			a := renewal
 			a.HasLength, a.ServerTime, a.Until = false, noon, noon.Add(time.Minute)
