@@ -5,12 +5,28 @@
 /* Every call to the daemon. Nothing else in this app declares one for the
    object `remsim`; tests/luci holds this list against the ACL and the daemon. */
 
-/* A refusal carries the daemon's own words beside the ubus status; LuCI's
-   `reject` alone would show the number only. */
+/* Why a call failed, in words for people. The daemon's own come first; LuCI's
+   `reject` alone would tell a number and a place in its own source. */
+function reason(method, code, said) {
+	switch (code) {
+	case 2: return said || _('The daemon does not accept this.');
+	case 3: return said || _('This daemon has no "%s": it is of another version than these pages.').format(method);
+	case 4: return said || _('It is not there.');
+	case 6: case -32002: return said || _('This login may not do that.');
+	case 7: case -32003: return said || _('The daemon did not answer in time.');
+	case 8: return said || _('That cannot be done on this router.');
+	case -32000: return said || _('remsim is not running on this router.');
+	default: return said || _('It failed (%d).').format(code);
+	}
+}
+
 rpc.addInterceptor((msg, req) => {
+	if (req?.object != 'remsim')
+		return;
 	const [ status, reply ] = Array.isArray(msg?.result) ? msg.result : [];
-	if (req?.object == 'remsim' && status && reply?.message)
-		throw new Error(reply.message);
+	const code = msg?.error?.code ?? status ?? 0;
+	if (code)
+		return Promise.reject(Object.assign(new Error(reason(req.method, code, reply?.message)), { code }));
 });
 
 function declare(method, params, expect, more) {

@@ -29,6 +29,12 @@ function choice(s, name, title, text, values, fallback) {
 		o.value(value, label);
 	o.default = fallback ?? '';
 	o.modalonly = true;
+	/* A grid shows the words, not the value; a node, so that it stays text. */
+	const labels = new Map(values);
+	o.textvalue = id => {
+		const value = o.cfgvalue(id) ?? o.default;
+		return E('span', {}, [ labels.get(value) ?? String(value) ]);
+	};
 	return o;
 }
 
@@ -80,7 +86,7 @@ const sections = {
 		flag(s, 'enabled', _('Switched on'), _('Off: the daemon reads and answers, but connects nowhere and changes nothing.'), '0');
 		const id = s.option('Value', 'device_id', _('Name of this router'), _('How it calls itself towards the orchestrator. Empty: the host name.'));
 		id.datatype = 'maxlength(64)';
-		choice(s, 'log_level', _('Log'), _('The least severe line that is logged.'), [ 'debug', 'info', 'warn', 'error' ].map(v => [ v, v ]), 'info').modalonly = null;
+		choice(s, 'log_level', _('Log'), _('The least severe line that is logged.'), [ 'debug', 'info', 'warn', 'error' ].map(v => [ v, v ]), 'info');
 	},
 
 	modem(s, c) {
@@ -153,7 +159,8 @@ const sections = {
 		number(s, 'grace', _('Seconds to ride through'), _('How long a lost bank or path may last before the state is "needs attention". The card stays.'), 'range(0,86400)', '300');
 		choice(s, 'failback', _('Back to the better link'), null, [ [ 'after', _('after it has been good for a while') ], [ 'immediate', _('at once') ], [ 'never', _('never') ] ], 'after');
 		number(s, 'hold', _('Seconds it has to stay good'), null, 'range(0,86400)', '30');
-		choice(s, 'detect', _('Watch silent links'), _('Whatever arrives on a link proves it for free; only silent links are probed.'), Object.keys(setup.detects).map(d => [ d, setup.detectText(d) ]), 'normal');
+		choice(s, 'detect', _('Watch silent links'), [ _('Whatever arrives on a link proves it for free; only silent links are probed.'), ...Object.keys(setup.detects).map(d => setup.detectText(d)) ].join('<br />'),
+			Object.keys(setup.detects).map(d => [ d, setup.detectName(d) ]), 'normal');
 		cost(s, c.report, [ 'failover.' ]);
 	},
 
@@ -175,15 +182,14 @@ const sections = {
 	},
 };
 
-/* Adapts a section so that an option's class is given by name; null texts are
-   left out. */
-function adapt(section, form, grid) {
+/* A section whose options' classes are given by name. `made` collects them. */
+function adapt(section, form) {
+	const made = [];
 	return {
+		made,
 		option(cls, name, title, text) {
-			const o = section.option(form[cls], name, title, text ?? '');
-			if (!grid)
-				Object.defineProperty(o, 'modalonly', { value: undefined, writable: false });
-			return o;
+			made.push(section.option(form[cls], name, title, text ?? ''));
+			return made.at(-1);
 		},
 	};
 }
@@ -200,6 +206,7 @@ return baseclass.extend({
 	sections,
 
 	fill(map, form, c) {
+		map.tabbed = true;
 		for (const [ type, [ title, single ] ] of Object.entries(titles())) {
 			const s = single ? map.section(form.NamedSection, single, type, title) : map.section(form.GridSection, type, title);
 			if (!single) {
@@ -208,7 +215,11 @@ return baseclass.extend({
 				s.nodescriptions = true;
 				s.sortable = type == 'server';
 			}
-			sections[type](adapt(s, form, !single), c);
+			const adapted = adapt(s, form);
+			sections[type](adapted, c);
+			if (single) /* only rows of a grid have a dialog for the rest */
+				for (const o of adapted.made)
+					o.modalonly = undefined;
 		}
 	},
 });

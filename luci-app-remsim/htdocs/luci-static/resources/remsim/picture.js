@@ -46,7 +46,7 @@ function part(id, modem, session) {
 
 /* Places boxes one after the other. */
 function row(parts, down) {
-	const m = down ? { ...narrow, w: 260, h: 62, gapY: 22 } : wide;
+	const m = down ? { ...narrow, w: 320, gapY: 22 } : wide;
 	return parts.map((p, i) => ({
 		...p, w: m.w, h: m.h,
 		x: m.pad + (down ? 0 : i * (m.w + m.gapX)),

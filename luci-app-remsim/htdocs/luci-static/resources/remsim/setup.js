@@ -40,9 +40,13 @@ return baseclass.extend({
 		return (_section, value) => !value || pattern.test(value) || said();
 	},
 
+	detectName(name) {
+		return { fast: _('fast'), normal: _('normal'), frugal: _('frugal') }[name];
+	},
+
 	detectText(name) {
 		const d = detects[name];
-		return _('%s: a dead link is noticed within %d s (metered %d s), %s MB a month and link (metered %s MB)').format(name, d.seconds[0], d.seconds[1], d.mb[0].toFixed(0), d.mb[1].toFixed(1));
+		return _('%s: a dead link is noticed within %d s (metered %d s), %s MB a month and link (metered %s MB)').format(this.detectName(name), d.seconds[0], d.seconds[1], d.mb[0].toFixed(0), d.mb[1].toFixed(1));
 	},
 
 	/* Costs that belong to one part of the settings. */

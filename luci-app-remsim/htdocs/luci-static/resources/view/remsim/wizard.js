@@ -166,7 +166,9 @@ return view.extend({
 	paint() {
 		const list = steps(), [ name ] = list[this.step];
 		dom.content(this.body, [
-			E('ol', {}, list.map(([ , title ], i) => E('li', { 'aria-current': i == this.step ? 'step' : null }, [ i == this.step ? E('strong', {}, [ title ]) : title ]))),
+			E('p', { 'role': 'list' }, list.flatMap(([ , title ], i) => [
+				E(i == this.step ? 'strong' : 'span', { 'role': 'listitem', 'aria-current': i == this.step ? 'step' : null }, [ `${i + 1}. ${title}` ]), i + 1 < list.length ? ' › ' : '',
+			])),
 			E('div', { 'class': 'cbi-section', 'data-step': name }, [
 				E('h3', {}, [ list[this.step][1] ]), ...this[name](),
 				E('div', { 'class': 'cbi-page-actions' }, [
