@@ -24,10 +24,10 @@ build: ## build remsim and remsim-demo for this machine into build/
 demo: build ## run the whole product on fakes and narrate it (ARGS=--once ends by itself)
 	@$(BUILD)/remsim-demo $(ARGS)
 
-test: packages-debian ## install what the tests need and run all of them
+test: packages-npm ## install what the tests need and run all of them
 	@tests/run.sh
 
-vm-test: packages-debian ## only the tests in a virtual machine (gpio-sim and USB in the kernel)
+vm-test: packages-npm ## only the tests in a virtual machine (gpio-sim and USB in the kernel)
 	VMTEST=require $(GO) test -count=1 -v ./tests/vm
 
 lint: packages-debian $(TOOLS)/staticcheck ## gofmt, vet, staticcheck, shellcheck, module tidiness
@@ -44,6 +44,9 @@ size: ## size of the router program per architecture, memory and wake-ups when i
 
 packages-debian: ## install the Debian packages of tests/packages.txt (as root; else name what is missing)
 	@tests/packages.sh
+
+packages-npm: packages-debian ## install the npm packages of tests/luci (without npm: its tests skip with the reason)
+	@if command -v npm >/dev/null; then cd tests/luci && { cmp -s package-lock.json node_modules/.lock || { npm ci --silent --no-audit --no-fund && cp package-lock.json node_modules/.lock; }; }; else echo "no npm: the tests of the LuCI app skip" >&2; fi
 
 $(TOOLS)/staticcheck:
 	@mkdir -p $(TOOLS)

@@ -13,7 +13,7 @@ function nice(x) {
 }
 
 /* Steps of time that people count in, in seconds. */
-const steps = [ 60, 300, 600, 900, 1800, 3600, 7200, 10800, 14400, 21600, 43200, 86400 ];
+const steps = [ 60, 300, 600, 900, 1800, 3600, 7200, 10800, 14400, 21600, 43200, 86400, 172800 ];
 
 return baseclass.extend({
 	spans: { '1h': 3600, '6h': 21600, '24h': 86400, '7d': 604800 },
@@ -31,7 +31,7 @@ return baseclass.extend({
 
 	/* Round local times in from..to; zone is the browser's offset in seconds. */
 	times(from, to, wanted, zone) {
-		const step = steps.find(s => (to - from) / s <= wanted) ?? 86400;
+		const step = steps.find(s => (to - from) / s <= wanted) ?? steps.at(-1);
 		const out = [];
 		for (let t = Math.ceil((from + zone) / step) * step - zone; t <= to; t += step)
 			out.push(t);

@@ -26,9 +26,9 @@ function filled(options) {
    link is noticed and megabytes a month, [not metered, metered]. tests/luci holds
    it against the daemon's own table. */
 const detects = {
-	fast: { seconds: [ 3, 34 ], mb: [ 476.93, 15.90 ] },
-	normal: { seconds: [ 16, 315 ], mb: [ 47.69, 1.59 ] },
-	frugal: { seconds: [ 75, 1830 ], mb: [ 7.95, 0.26 ] },
+	fast: { seconds: [ 7.4, 32.4 ], mb: [ 58.1, 9.7 ] },
+	normal: { seconds: [ 14.8, 304.8 ], mb: [ 29.0, 1.0 ] },
+	frugal: { seconds: [ 68, 1808 ], mb: [ 4.8, 0.2 ] },
 };
 
 return baseclass.extend({
@@ -46,7 +46,7 @@ return baseclass.extend({
 
 	detectText(name) {
 		const d = detects[name];
-		return _('%s: a dead link is noticed within %d s (metered %d s), %s MB a month and link (metered %s MB)').format(this.detectName(name), d.seconds[0], d.seconds[1], d.mb[0].toFixed(0), d.mb[1].toFixed(1));
+		return _('%s: a dead link is noticed within %d s (metered %d s), %s MB a month and link (metered %s MB)').format(this.detectName(name), Math.ceil(d.seconds[0]), Math.ceil(d.seconds[1]), d.mb[0].toFixed(0), d.mb[1].toFixed(1));
 	},
 
 	/* Costs that belong to one part of the settings. */

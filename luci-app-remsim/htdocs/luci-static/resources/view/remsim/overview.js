@@ -32,7 +32,7 @@ function cards(data, status) {
 	]));
 }
 
-function modems(data, status) {
+function modems(data) {
 	return [ widgets.section(_('Modems'), [
 		data.length ? E('div', { 'class': 'network-status-table' }, data.map(m => modemcard.brief(m, model.bars(m.signal))))
 			: E('p', {}, [ _('No modem is set up yet.'), ' ', E('a', { 'href': L.url('admin/services/remsim/wizard') }, [ _('Set up the first one') ]) ]),
