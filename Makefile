@@ -12,7 +12,7 @@ ARGS     ?=
 
 export CGO_ENABLED = 0
 
-.PHONY: help build demo test vm-test lint fuzz bench size packages-debian clean
+.PHONY: help build demo test vm-test lint fuzz bench size packages-debian packages-npm clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
