@@ -85,7 +85,6 @@ var may = map[string]string{
 	"internal/route/routefake":              "internal/route internal/model",
 	"internal/meter/meterfake":              "internal/meter internal/model",
 	"internal/probe/probefake":              "internal/probe internal/model",
-	"internal/meter/meterrig":               "", // network namespaces for tests on the real packet filter
 
 	"internal/app": "internal/supervise internal/api internal/engine internal/config internal/relay internal/cell internal/model internal/ubus " +
 		"internal/journal internal/health internal/rspro internal/rspro/client internal/card internal/card/vpcd internal/card/cardem internal/card/uimremote internal/card/cache internal/mm internal/at internal/gpio internal/netifd internal/inventory internal/path internal/route internal/failover internal/hotplug",

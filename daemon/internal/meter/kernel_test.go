@@ -2,7 +2,9 @@ package meter_test
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -13,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/meter"
-	"github.com/terminills/remsim-openwrt/daemon/internal/meter/meterrig"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+	"github.com/terminills/remsim-openwrt/tests/netrig"
 )
 
 // realWorld is the world on the kernel: a namespace as router, one as carrier,
@@ -22,8 +24,8 @@ import (
 type realWorld struct {
 	t       *testing.T
 	system  *meter.System
-	carrier *meterrig.Peer
-	lan     *meterrig.Peer
+	carrier *netrig.Space
+	lan     *netrig.Space
 	far     net.PacketConn            // where the carrier listens
 	flows   map[string]net.PacketConn // the router's sockets
 	seen    map[string]net.Addr       // where the carrier saw them
@@ -31,8 +33,8 @@ type realWorld struct {
 
 func newRealWorld(t *testing.T, v6 bool) *realWorld {
 	w := &realWorld{t: t, system: meter.NewSystem(), flows: make(map[string]net.PacketConn), seen: make(map[string]net.Addr)}
-	w.carrier, w.lan = meterrig.Join(t, "wwan1", 1, v6), meterrig.Join(t, "lan", 2, v6)
-	w.far = w.carrier.ListenPacket("10.1.0.2:7000")
+	w.carrier, w.lan = join(t, "wwan1", 1, v6), join(t, "lan", 2, v6)
+	w.far = w.listen(w.carrier, "10.1.0.2:7000")
 	sh(t, "echo 1 > /proc/sys/net/ipv4/ip_forward")
 	t.Cleanup(func() {
 		for _, c := range w.flows {
@@ -47,6 +49,33 @@ func sh(t *testing.T, command string) {
 	t.Helper()
 	out, err := exec.Command("sh", "-c", command).CombinedOutput()
 	require.NoError(t, err, string(out))
+}
+
+// join makes a device to a new namespace: 10.N.0.1 and fd00:N::1 are the test's
+// end, …2 the other. Segments are not put together, so that counters see what a
+// carrier sees. Without v6 nothing is on the device but what the test sends.
+func join(t *testing.T, device string, number int, v6 bool) *netrig.Space {
+	s := netrig.New(t, device+"-peer")
+	if !v6 {
+		quiet := func() error { return os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0o600) }
+		require.NoError(t, quiet())
+		require.NoError(t, s.Do(quiet))
+	}
+	netrig.Wire(t, nil, device, s, "up0")
+	netrig.Run(t, fmt.Sprintf("ip addr add 10.%[2]d.0.1/24 dev %[1]s\nip link set dev %[1]s gso_max_segs 1", device, number))
+	s.Run(fmt.Sprintf("ip addr add 10.%[1]d.0.2/24 dev up0\nip link set dev up0 gso_max_segs 1\nip route add default via 10.%[1]d.0.1", number))
+	if v6 {
+		netrig.Run(t, fmt.Sprintf("ip addr add fd00:%[2]d::1/64 dev %[1]s nodad", device, number))
+		s.Run(fmt.Sprintf("ip addr add fd00:%d::2/64 dev up0 nodad", number))
+	}
+	return s
+}
+
+// listen listens in a namespace until the test ends.
+func (w *realWorld) listen(s *netrig.Space, address string) net.PacketConn {
+	c := s.ListenPacket("udp", address)
+	w.t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 func (w *realWorld) kernel() meter.Kernel { return w.system }
@@ -129,14 +158,14 @@ func (w *realWorld) unasked() bool {
 }
 
 func (w *realWorld) forward() bool {
-	return w.at(w.lan.ListenPacket("10.2.0.2:0"), w.far, w.wait())
+	return w.at(w.listen(w.lan, "10.2.0.2:0"), w.far, w.wait())
 }
 
 func (w *realWorld) dhcp(offer bool) bool {
 	near, err := net.ListenPacket("udp", "10.1.0.1:68")
 	require.NoError(w.t, err)
 	defer near.Close()
-	far := w.carrier.ListenPacket("10.1.0.2:67")
+	far := w.carrier.ListenPacket("udp", "10.1.0.2:67")
 	defer far.Close()
 	if offer {
 		return w.at(far, near, soon)
@@ -145,7 +174,8 @@ func (w *realWorld) dhcp(offer bool) bool {
 }
 
 func TestTableOnTheKernel(t *testing.T) {
-	if !meterrig.Inside(t) {
+	netrig.Need(t, "nft")
+	if !netrig.Alone(t) {
 		return
 	}
 	runTable(t, func(t *testing.T) world { return newRealWorld(t, false) })
@@ -154,12 +184,14 @@ func TestTableOnTheKernel(t *testing.T) {
 // IPv6 neighbours are found through a fence, and TCP, whose last segments come
 // from sockets that are gone, passes whole.
 func TestFenceOnTheKernelWithIPv6AndTCP(t *testing.T) {
-	if !meterrig.Inside(t) {
+	netrig.Need(t, "nft")
+	if !netrig.Alone(t) {
 		return
 	}
 	w := newRealWorld(t, true)
 	require.NoError(t, w.system.Apply(t.Context(), link(nil)))
-	l := w.carrier.Listen("[fd00:1::2]:7001")
+	l := w.carrier.Listen("tcp", "[fd00:1::2]:7001")
+	defer l.Close()
 	d := net.Dialer{Timeout: soon, Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) {
 			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, int(int32(mark(model.PurposeBank))))
@@ -187,7 +219,8 @@ func TestFenceOnTheKernelWithIPv6AndTCP(t *testing.T) {
 // A firewall that loads its rules anew, as fw4 does, leaves the table; one that
 // flushes everything is noticed at once and the table made again.
 func TestTableSurvivesTheFirewall(t *testing.T) {
-	if !meterrig.Inside(t) {
+	netrig.Need(t, "nft")
+	if !netrig.Alone(t) {
 		return
 	}
 	w := newRealWorld(t, false)
@@ -246,7 +279,8 @@ func next(t *testing.T, events <-chan model.Metered) model.Metered {
 // A table of the same name with another layout is an older version's: it is
 // made anew.
 func TestForeignLayoutIsReplaced(t *testing.T) {
-	if !meterrig.Inside(t) {
+	netrig.Need(t, "nft")
+	if !netrig.Alone(t) {
 		return
 	}
 	sh(t, "nft add table inet remsim; nft add counter inet remsim epoch0_abc; nft add counter inet remsim rx_iot; nft 'add chain inet remsim old { type filter hook output priority 0; policy drop; }'")
