@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -117,8 +118,16 @@ func (h *hardware) close() {
 // drivers are the daemon's ways out of the process in this world.
 func (p *peers) drivers() app.Drivers {
 	d := app.RealDrivers(nil)
-	// The interfaces of this world are played: the peers are on loopback.
-	d.Dial, d.Routes = nil, nil
+	// The interfaces of this world are played, the peers are on loopback, and so
+	// is the packet filter that counts what goes to them.
+	d.Meter, d.Routes = p.filter, nil
+	d.Dial = func(ctx context.Context, via model.Path, purpose model.Purpose, network, address string) (net.Conn, error) {
+		c, err := (&net.Dialer{KeepAlive: -1}).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return p.filter.Conn(c, via, purpose), nil
+	}
 	h := p.hardware
 	if h == nil {
 		return d

@@ -11,6 +11,7 @@ import (
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/cardfake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/vpcd/vpcdfake"
+	"github.com/terminills/remsim-openwrt/daemon/internal/meter/meterfake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 	"github.com/terminills/remsim-openwrt/daemon/internal/rspro/rsprofake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/ubus/ubusfake"
@@ -29,7 +30,8 @@ type peers struct {
 	readers map[string]*vpcdfake.Reader // by modem; only those with an RSPRO client
 	modems  []modemSpec
 
-	hardware *hardware // nil: there is none
+	hardware *hardware       // nil: there is none
+	filter   *meterfake.Fake // counts and fences the played links
 
 	mu sync.Mutex // guards profile: the boards read cards while others are plugged in
 }
@@ -39,6 +41,7 @@ func startPeers(w *world, dir string) (p *peers, err error) {
 	p = &peers{
 		dir: dir, modems: w.modems, banks: make(map[int]*rsprofake.Bank), cards: make(map[[2]int]*cardfake.Card),
 		profile: make(map[string]cardfake.Profile), readers: make(map[string]*vpcdfake.Reader),
+		filter: meterfake.New(),
 	}
 	defer func() {
 		if err != nil {

@@ -28,6 +28,11 @@ func runLinks(ctx context.Context, c *cli, args []string) error {
 	}
 	for _, l := range s.Links {
 		c.printLink(l, f.Candidates)
+		for _, b := range s.Budget {
+			if b.Link == l.Name {
+				fmt.Fprintf(c.out, "  month     %s\n", budgetText(b))
+			}
+		}
 	}
 	return nil
 }
@@ -42,6 +47,9 @@ func (c *cli) printLink(l model.Link, candidates []model.Candidate) {
 	fmt.Fprintf(c.out, "  carries   %s\n", l.Role)
 	if l.RTT != nil || l.Loss != nil {
 		fmt.Fprintf(c.out, "  probes    %s\n", probesText(l))
+	}
+	if l.RxBytes+l.TxBytes > 0 {
+		fmt.Fprintf(c.out, "  counted   %s in, %s out\n", megabytes(l.RxBytes), megabytes(l.TxBytes))
 	}
 	for _, k := range candidates {
 		if k.Link == l.Name {

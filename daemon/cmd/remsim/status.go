@@ -122,6 +122,7 @@ func printStatus(w io.Writer, s *status) {
 	for _, x := range s.Sessions {
 		printSession(w, x, s.Now)
 	}
+	printBudgets(w, s.Budget)
 	fmt.Fprintf(w, "\nhealth %d of 100\n", s.Health.Score)
 	for _, f := range s.Health.Findings {
 		fmt.Fprintf(w, "  %-8s %s: %s (for %s)\n           %s\n", f.Severity, f.Subject, f.Text, span(s.Now-f.Since), f.Fix)

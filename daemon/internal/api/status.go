@@ -45,6 +45,7 @@ func (a *API) status(_ context.Context, req *ubus.Request) {
 		a.refuse(req, err)
 		return
 	}
+	a.engine.Look()
 	s := a.engine.Snapshot()
 	if since != 0 && since == s.Sequence {
 		a.answer(req, unchanged{Sequence: s.Sequence, Unchanged: true}, nil)

@@ -25,6 +25,7 @@ import (
 	"github.com/terminills/remsim-openwrt/daemon/internal/gpio"
 	"github.com/terminills/remsim-openwrt/daemon/internal/hotplug"
 	"github.com/terminills/remsim-openwrt/daemon/internal/journal"
+	"github.com/terminills/remsim-openwrt/daemon/internal/meter"
 	"github.com/terminills/remsim-openwrt/daemon/internal/mm"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 	"github.com/terminills/remsim-openwrt/daemon/internal/netifd"
@@ -72,6 +73,8 @@ type Drivers struct {
 	ATPort func(path string) (at.Port, error)
 	// Routes opens the kernel's routing; nil leaves routing alone.
 	Routes func() (route.Kernel, error)
+	// Meter is the packet filter that counts and fences links; nil: they are not.
+	Meter meter.Kernel
 }
 
 // RealDrivers are those of a router. log is told once if connections cannot be
@@ -96,6 +99,7 @@ func RealDrivers(log *slog.Logger) Drivers {
 		GPIO:          gpio.NewSystem(),
 		ATPort:        at.OpenPort,
 		Routes:        func() (route.Kernel, error) { return route.OpenKernel() },
+		Meter:         meter.NewSystem(),
 	}
 }
 
@@ -156,6 +160,7 @@ func Run(ctx context.Context, o Options, d Drivers) error {
 	a.pulses = gpio.NewFileMemory(o.RunDir)
 	a.restoreHistory(ctx)
 	a.loadCards(ctx)
+	a.restoreBudget(ctx)
 	a.serve(ctx)
 	return nil
 }
@@ -186,6 +191,7 @@ func (a *App) serve(ctx context.Context) {
 		case <-flush.C:
 			a.flushHistory(ctx)
 			a.storeCards(ctx)
+			a.keepBudget(ctx)
 		case <-ctx.Done():
 			a.opts.Logger.InfoContext(ctx, "stopping; card, lease and modem stay as they are")
 			a.stopping.Store(true)
@@ -193,6 +199,7 @@ func (a *App) serve(ctx context.Context) {
 			a.keepHistory(ctx, a.opts.RunDir)
 			a.storeCards(ctx)
 			a.modems.Stop()
+			a.keepBudget(ctx)
 			a.mu.Lock()
 			for name, st := range a.stacks {
 				st.stop()

@@ -84,6 +84,7 @@ func (a *App) watch(modems, networks bool) {
 	if networks && !a.watching.networks {
 		a.watching.networks = true
 		a.modems.Start(supervise.Task{Name: "netifd", Run: a.netifd.Run})
+		a.watchMeter()
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/terminills/remsim-openwrt/daemon/internal/budget"
 	"github.com/terminills/remsim-openwrt/daemon/internal/config"
 	"github.com/terminills/remsim-openwrt/daemon/internal/engine"
 	"github.com/terminills/remsim-openwrt/daemon/internal/failover"
@@ -29,6 +30,9 @@ func (o Options) settings(c *config.Config) engine.Settings {
 	if len(s.Links) > 0 {
 		s.Failover = failoverOf(c)
 		s.Detect, s.Probes = string(c.Failover.Detect), c.Failover.Probes
+	}
+	for _, b := range c.Budgets {
+		s.Budgets = append(s.Budgets, budget.Policy{Link: b.Link, Limit: int64(b.MonthlyMB) * 1_000_000, ResetDay: b.ResetDay, AtLimit: string(b.AtLimit)})
 	}
 	return s
 }

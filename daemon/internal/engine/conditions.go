@@ -45,6 +45,7 @@ func (e *Engine) conditions(now time.Time, s *model.Snapshot) []health.Condition
 		}
 	}
 	out = append(out, e.linkConditions()...)
+	out = append(out, e.budgetConditions()...)
 	if why := e.missing(); why != "" {
 		add(health.Condition{Code: health.ModemManagerMissing, Subject: "modemmanager", Detail: why})
 	}

@@ -42,6 +42,8 @@ type Engine struct {
 	opts    Options
 	inbox   chan item
 	current atomic.Pointer[model.Snapshot]
+	looked  atomic.Int64 // when somebody looked last, in nanoseconds
+	meter   *cell.Cell[model.MeterPlan]
 	stopped chan struct{}
 
 	// Below: only the goroutine of Run touches these.
@@ -58,6 +60,7 @@ type Engine struct {
 	hardware hardware
 	toldOnce bool // the drivers have told what there is
 	history  *history.History
+	spending spending
 	links    links
 	timeline timeline
 	// frontMemory is what the choice of fronts remembers.
@@ -92,6 +95,7 @@ func New(opts Options) *Engine {
 		failing:  make(map[string]model.TaskFailed),
 		state:    model.StateStarting,
 		history:  history.New(),
+		meter:    cell.New(model.MeterPlan{}, func(a, b model.MeterPlan) bool { return reflect.DeepEqual(a, b) }),
 		paths:    newPathPlans(),
 	}
 	e.frontCells = newFrontCells()
@@ -160,15 +164,17 @@ func (e *Engine) step(first *item, timer *time.Timer) {
 // decide sets every plan and the overall state, and returns when to look again
 // if nothing happens.
 func (e *Engine) decide(now time.Time) (wake time.Time) {
-	wake = e.decideLinks(now)
+	wake = e.judgeBudgets(now)
+	wake = earliest(wake, e.decideLinks(now))
 	e.planLinks()
+	e.meter.Set(e.meterPlan())
 	wake = earliest(wake, e.watchTimeline(now))
 	wake = earliest(wake, e.chooseFronts(now))
 	wake = earliest(wake, e.switchCards(now))
 	for _, m := range e.modems {
 		plans := e.cells.of(m.conf.Name)
 		plans.Session.Set(e.overPath(m.sessionPlan(e.settings.Enabled)))
-		plans.Card.Set(m.cardPlan(e.settings.Enabled))
+		plans.Card.Set(e.frugal(m.cardPlan(e.settings.Enabled)))
 		plans.Switch.Set(m.plan)
 		plans.Modem.Set(e.modemPlan(now, m))
 		wake = earliest(wake, later(now, m.sickAt()))

@@ -34,7 +34,13 @@ func settings() engine.Settings {
 }
 
 func run(t *testing.T, s engine.Settings, test func(b *bench)) {
+	runFrom(t, time.Time{}, s, test)
+}
+
+// runFrom begins at a date; a bubble's clock begins in the year 2000.
+func runFrom(t *testing.T, begin time.Time, s engine.Settings, test func(b *bench)) {
 	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(begin))
 		b := &bench{T: t}
 		b.Engine = engine.New(engine.Options{Version: "test", First: 1 << 32,
 			Publish: func(_ *model.Snapshot, news []journal.Entry) { b.news = append(b.news, news...) }})

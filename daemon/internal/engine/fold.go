@@ -54,6 +54,8 @@ func (e *Engine) fold(ev model.Event) {
 		delete(e.failing, ev.Task)
 	case model.DeviceChanged, model.LinkJudged, model.RoutesChanged:
 		e.foldLinks(ev)
+	case model.Metered:
+		e.foldMetered(ev)
 	default:
 		e.foldHardware(ev)
 	}

@@ -208,7 +208,7 @@ func (e *Engine) snapshot(now time.Time) *model.Snapshot {
 	s := &model.Snapshot{
 		Version: e.opts.Version, Started: e.started,
 		DeviceID: e.settings.DeviceID, State: state, Reason: reason,
-		Modems: []model.Modem{}, Links: []model.Link{}, Sessions: []model.Session{}, Budget: []model.Budget{},
+		Modems: []model.Modem{}, Links: []model.Link{}, Sessions: []model.Session{}, Budget: e.viewBudget(),
 		IonMesh: model.IonMesh{State: "off"}, GraceEnds: e.graceEnds(),
 	}
 	e.viewLinks(s)

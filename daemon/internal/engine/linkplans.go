@@ -103,6 +103,7 @@ func (e *Engine) probePlan() model.ProbePlan {
 			Path: model.Path{Link: l.conf.Name, Number: l.number, Device: l.state.device, DNS: l.state.dns, Generation: l.generation}, Metered: l.conf.Metered,
 			Targets: targets, Extra: extra,
 			Carries: l.conf.Name == e.links.bank.path.Link || l.conf.Name == e.links.server.path.Link,
+			Quiet:   e.quiet(l.conf.Name),
 		})
 	}
 	return p

@@ -192,6 +192,7 @@ func (e *Engine) failoverLinks() []failover.Link {
 		f := failover.Link{
 			Name: l.conf.Name, Modem: l.conf.Modem, Up: l.state.up, Usable: l.usable, Reason: l.reason(),
 			LastGood: l.judged.LastGood, Metered: l.conf.Metered, User: l.conf.User,
+			Quiet: e.quiet(l.conf.Name),
 		}
 		if m := e.find(l.conf.Modem); m != nil && l.conf.Modem != "" {
 			f.NeedsCard = m.wantsRemote()

@@ -37,9 +37,17 @@ func iface(name, device, address string) model.InterfaceChanged {
 	}}
 }
 
+// closed is the same with option peerdns '0' and defaultroute '0', as it should be
+// where user traffic may not go.
+func closed(i model.InterfaceChanged) model.InterfaceChanged {
+	n := &i.Interface
+	n.UnusedDNS, n.DNS, n.Unused, n.Routes = n.DNS, nil, n.Routes, nil
+	return i
+}
+
 // bothUp ends the wait for netifd and brings everything up.
 func (b *bench) bothUp(more ...model.Event) *model.Snapshot {
-	b.tell(model.NetifdChanged{At: now(), Up: true}, iface("wwan0", "wwan0", "10.1.0.2/24"), iface("wwan1", "wwan1", "10.2.0.2/24"))
+	b.tell(model.NetifdChanged{At: now(), Up: true}, iface("wwan0", "wwan0", "10.1.0.2/24"), closed(iface("wwan1", "wwan1", "10.2.0.2/24")))
 	b.tell(more...)
 	require.False(b, b.Plans("primary").Session.Get().Online, "nothing is dialled before the links are known")
 	require.False(b, b.PathPlans().Routes.Get().Known)

@@ -25,7 +25,7 @@ func (e *Engine) see(l *link) linkState {
 			s.device = i.L3Device
 		}
 		s.addresses = append(s.addresses, i.Addresses...)
-		s.dns = append(s.dns, i.DNS...)
+		s.dns = append(append(s.dns, i.DNS...), i.UnusedDNS...)
 		for _, r := range slices.Concat(i.Routes, i.Unused) {
 			s.route(r)
 		}

@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/terminills/remsim-openwrt/daemon/internal/budget"
 	"github.com/terminills/remsim-openwrt/daemon/internal/failover"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 )
@@ -22,6 +23,7 @@ type Settings struct {
 	Failover failover.Policy
 	Detect   string   // how eagerly links are probed: fast, normal, frugal
 	Probes   []string // extra hosts to probe
+	Budgets  []budget.Policy
 	// Errors and Warnings are what the check of the newest file said, one
 	// sentence each. OldConfig tells that the file was refused and an earlier
 	// configuration is in use.

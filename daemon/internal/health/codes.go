@@ -55,6 +55,13 @@ const (
 	Deadlock      = "card-needs-itself"
 	RoutesFailed  = "routes-failed"
 	OtherRouter   = "other-router"
+
+	BudgetNear    = "budget-near"
+	BudgetReached = "budget-reached"
+	NotCounted    = "traffic-not-counted"
+	Unasked       = "unsolicited-inbound"
+	PeerDNS       = "peerdns-on-closed-link"
+	DefaultRoute  = "defaultroute-on-closed-link"
 )
 
 // Server and Bank are put before a peer code (model.PeerCodes) to make the code
@@ -161,6 +168,18 @@ var own = []Doc{
 		"It works, but nothing is in reserve: bring the IoT modem or another link back."},
 	{Deadlock, model.Critical, "the way to the card needs the card",
 		"Add a way that does not: an IoT modem with source local, or a config link for a wired network, in option control_path; or set option fallback 'local'."},
+	{BudgetNear, model.Warning, "the link has carried 80 % of its monthly budget",
+		"`remsim links` shows what it went for, and `remsim config check` what each setting costs; or raise option monthly_mb."},
+	{BudgetReached, model.Critical, "the link has carried its monthly budget",
+		"Raise option monthly_mb of its budget section, or wait for the next month; `remsim links` shows what it went for."},
+	{NotCounted, model.Warning, "the traffic of the links can neither be counted nor be kept off them",
+		"Install nftables-json and kmod-nft-core, which every OpenWrt with firewall4 has; the text says what went wrong."},
+	{Unasked, model.Warning, "traffic that nobody asked for comes in over a metered link",
+		"It is dropped, but the carrier counts it: ask for a private APN, or for a firewall in the carrier's network."},
+	{PeerDNS, model.Warning, "the router asks the name servers of a link that its own traffic may not use",
+		"Set option peerdns '0' in the interface that the text names; remsim asks them for itself all the same."},
+	{DefaultRoute, model.Warning, "the router has a default route over a link that its own traffic may not use",
+		"Set option defaultroute '0' in the interface that the text names; remsim has routes of its own there."},
 	{RoutesFailed, model.Critical, "the routes of the links could not be set",
 		"The text names the rule or route. Until it is mended, traffic goes where the system's own routes lead."},
 	{OtherRouter, model.Info, "another program decides over user traffic, so remsim leaves that to it and routes only its own",

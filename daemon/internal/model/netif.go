@@ -44,10 +44,13 @@ type Interface struct {
 	Routes    []Route        `json:"routes"`
 	// Unused are routes that netifd knows and does not set, the default route
 	// of an interface with defaultroute '0' among them.
-	Unused []Route          `json:"unused_routes,omitempty"`
-	DNS    []netip.Addr     `json:"dns"`
-	Data   map[string]any   `json:"data,omitempty"` // whatever the protocol tells
-	Errors []InterfaceError `json:"errors,omitempty"`
+	Unused []Route      `json:"unused_routes,omitempty"`
+	DNS    []netip.Addr `json:"dns"`
+	// UnusedDNS are servers that netifd knows and the system does not ask: those
+	// of an interface with peerdns '0'.
+	UnusedDNS []netip.Addr     `json:"unused_dns,omitempty"`
+	Data      map[string]any   `json:"data,omitempty"` // whatever the protocol tells
+	Errors    []InterfaceError `json:"errors,omitempty"`
 }
 
 // Blocked tells that netifd has given up on the interface after an error and

@@ -59,7 +59,8 @@ type route struct {
 }
 
 type inactive struct {
-	Routes []route `json:"route"`
+	Routes []route  `json:"route"`
+	DNS    []string `json:"dns-server"`
 }
 
 type failure struct {
@@ -102,11 +103,7 @@ func (s status) model(now time.Time) model.Interface {
 			i.Addresses = append(i.Addresses, p)
 		}
 	}
-	for _, d := range s.DNS {
-		if a, err := netip.ParseAddr(d); err == nil {
-			i.DNS = append(i.DNS, a)
-		}
-	}
+	i.DNS, i.UnusedDNS = servers(s.DNS), servers(s.Inactive.DNS)
 	for _, e := range s.Errors { // a script may complain of the same thing twice
 		e := model.InterfaceError(e)
 		if !slices.ContainsFunc(i.Errors, func(o model.InterfaceError) bool { return reflect.DeepEqual(o, e) }) {
@@ -114,6 +111,15 @@ func (s status) model(now time.Time) model.Interface {
 		}
 	}
 	return i
+}
+
+func servers(in []string) (out []netip.Addr) {
+	for _, d := range in {
+		if a, err := netip.ParseAddr(d); err == nil {
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 func routes(in []route) []model.Route {

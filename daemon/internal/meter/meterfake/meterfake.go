@@ -149,7 +149,7 @@ func (f *Fake) Pass(p Packet) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, l := range f.links {
-		if l.Device == p.Device && f.exists {
+		if f.exists && l.Device == p.Device && l.Device != "" {
 			return f.judge(l, f.counts[l.Name], p)
 		}
 	}
