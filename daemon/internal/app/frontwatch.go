@@ -34,6 +34,7 @@ type frontWatch struct {
 	began chan struct{} // a command waits, and run does not know
 
 	mu      sync.Mutex
+	ending  bool // what comes now is the end that was asked for
 	up      bool
 	pending uint64 // 0: none
 	since   time.Time
@@ -82,6 +83,13 @@ func (f watchedFront) Insert(atr card.ATR) error {
 func (f watchedFront) Remove() error {
 	f.watch.cut()
 	return f.Front.Remove()
+}
+
+// end: the front is being taken down on purpose; that is no fault.
+func (w *frontWatch) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ending = true
 }
 
 func (w *frontWatch) fault(code, reason string, hold time.Duration) {
@@ -147,7 +155,7 @@ func (w *frontWatch) FrontDown(err error) {
 func (w *frontWatch) cut() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.pending == 0 {
+	if w.pending == 0 || w.ending {
 		return ""
 	}
 	text := fmt.Sprintf(", while %s had waited %.1f s for its answer", w.command, time.Since(w.since).Seconds())

@@ -19,6 +19,7 @@ import (
 type stack struct {
 	plan    model.FrontPlan
 	front   card.Front
+	watch   *frontWatch
 	relay   *relay.Session
 	session *client.Session
 	tasks   []*supervise.Handle
@@ -42,6 +43,7 @@ func (a *App) newStack(name string, p model.FrontPlan) (*stack, error) {
 		Plan: plans.Session, Events: a.engine.Tell, Bank: s.relay, Dial: a.drivers.Dial,
 	})
 	watch := newFrontWatch(name, s.relay, a.engine.Tell)
+	s.watch = watch
 	s.tasks = []*supervise.Handle{
 		a.cards.Start(supervise.Task{Name: name + " card plan", Run: func(ctx context.Context) error {
 			for {
@@ -66,6 +68,7 @@ func (a *App) newStack(name string, p model.FrontPlan) (*stack, error) {
 
 // stop ends the session first, so that the bank learns of it, then the front.
 func (s *stack) stop() {
+	s.watch.end()
 	for i := len(s.tasks) - 1; i >= 0; i-- {
 		s.tasks[i].Stop()
 	}

@@ -52,6 +52,11 @@ func (e *Engine) chooseFronts(now time.Time) (wake time.Time) {
 	if !watch.On {
 		e.frontMemory = fronts.Memory{}
 	}
+	if !e.settings.Valid || !e.settings.Enabled {
+		for _, m := range e.modems { // their fronts are taken down
+			m.choice, m.front, m.faults = fronts.Choice{}, frontSeen{}, nil
+		}
+	}
 	e.frontCells.plans.Set(plans)
 	e.frontCells.watch.Set(watch)
 	return wake

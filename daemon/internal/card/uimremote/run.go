@@ -161,10 +161,10 @@ func (s *session) serve(ctx context.Context, in <-chan received) error {
 // farewell tells the modem that the card and the connection to it go, and releases the
 // client, without which the modem would keep it. After a failure it only tries.
 func (s *session) farewell(in <-chan received, orderly bool) {
-	s.powerOff()
 	if s.lost {
-		return
+		return // nor has the modem done anything: FrontDown tells all there is to tell
 	}
+	s.powerOff()
 	until := time.NewTimer(s.front.options.timing.farewell)
 	defer until.Stop()
 	if s.shown != 0 && orderly && !s.last(evRemoved, in, until.C) {
