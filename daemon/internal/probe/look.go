@@ -64,7 +64,6 @@ func (w *watcher) single(ctx context.Context, f family) (lost bool) {
 	}
 	v := &w.families[f]
 	v.looked = time.Now()
-	proven := w.proven(t)
 	kinds := w.kinds(t)
 	if v.known && !v.usable && !t.dns && t.addr.Port() != 0 {
 		kinds = []Kind{Echo, Connect} // it may have become deaf to one of them
@@ -81,7 +80,7 @@ func (w *watcher) single(ctx context.Context, f family) (lost bool) {
 	if lost = g.lost() > 0; !lost {
 		w.driver.learn(t.addr.Addr(), g.kind)
 	}
-	if (v.usable || !v.known) && (proven || !lost) {
+	if v.usable || !v.known {
 		v.single(g.out[0])
 	}
 	if !lost {

@@ -67,6 +67,9 @@ func TestNobodyAnswersProbes(t *testing.T) {
 		j := r.last("iot")
 		require.True(t, j.Passive)
 		require.False(t, j.V4.Known)
+		before := r.shots()
+		r.pass(6 * time.Hour)
+		require.LessOrEqual(t, r.shots()-before, 12*6, "who never answered is asked twice an hour")
 		r.traffic.Write("iot")
 		r.until(false, 6*time.Second+20*time.Millisecond)
 		require.Contains(t, r.last("iot").Reason, "overdue")
@@ -147,13 +150,18 @@ func TestNumbers(t *testing.T) {
 	links := []model.ProbeLink{iot(func(l *model.ProbeLink) { l.Metered = false })}
 	inBubble(t, model.DetectFast, links, func(r *rig) {
 		r.settled()
-		before := r.count()
-		for i := range 120 {
-			r.set(func(l *probefake.Link) { l.Delay = time.Duration(20+i*5) * time.Millisecond })
-			r.pass(time.Second)
+		r.set(func(l *probefake.Link) { l.Loss = 0.2 })
+		r.pass(time.Hour)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		alone := 0
+		for i := 1; i < len(r.events); i++ {
+			if a, b := r.events[i-1], r.events[i]; a.Usable == b.Usable {
+				alone++
+				require.GreaterOrEqual(t, b.When().Sub(a.When()), 10*time.Second)
+			}
 		}
-		news := r.count() - before
-		require.True(t, news > 5 && news <= 12, news)
+		require.Greater(t, alone, 100)
 	})
 }
 
@@ -191,5 +199,18 @@ func TestReasonsAreOneClause(t *testing.T) {
 		reason := r.last("iot").Reason
 		require.Equal(t, "no answer from "+server4+" within 1.8 s", reason)
 		require.False(t, strings.HasSuffix(reason, "."))
+	})
+}
+
+// TestUnusableLinkIsAskedLessAndLess: a minute apart in the end.
+func TestUnusableLinkIsAskedLessAndLess(t *testing.T) {
+	inBubble(t, model.DetectNormal, []model.ProbeLink{iot(nil)}, func(r *rig) {
+		r.settled()
+		r.set(func(l *probefake.Link) { l.Cut = true })
+		r.traffic.Write("iot")
+		r.until(false, 7*time.Second)
+		before := r.shots()
+		r.pass(time.Hour)
+		require.InDelta(t, 2*60, r.shots()-before, 20, "an echo and a connection each time")
 	})
 }
