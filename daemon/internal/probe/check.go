@@ -11,6 +11,9 @@ import (
 // asked longest ago; a burst settles it if that one is lost.
 func (w *watcher) check(ctx context.Context) {
 	w.counted, w.flowed = false, false
+	if w.stale() {
+		w.find(ctx)
+	}
 	f, any := w.pick()
 	if !any || !w.carrier() || w.single(ctx, f) {
 		w.settle(ctx, false)

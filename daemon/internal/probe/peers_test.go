@@ -189,7 +189,6 @@ func TestNames(t *testing.T) {
 	})
 }
 
-// TestSecretsOfNobody: what is said of a link names hosts and nothing else.
 func TestReasonsAreOneClause(t *testing.T) {
 	inBubble(t, model.DetectNormal, []model.ProbeLink{iot(nil)}, func(r *rig) {
 		r.settled()

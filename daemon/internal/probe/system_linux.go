@@ -32,6 +32,9 @@ type system struct {
 
 // Shoot sends one probe.
 func (s *system) Shoot(ctx context.Context, shot Shot) (time.Duration, error) {
+	if a := shot.To.Addr(); a.Is6() && a.IsLinkLocalUnicast() && a.Zone() == "" {
+		shot.To = netip.AddrPortFrom(a.WithZone(shot.Via.Device), shot.To.Port())
+	}
 	began := time.Now()
 	var err error
 	switch shot.Kind {

@@ -16,6 +16,7 @@ const (
 	maxTargets  = 3 // addresses of one family that a burst goes to
 	lookupTime  = 5 * time.Second
 	lookupAgain = 12 * time.Hour
+	lookupRetry = time.Minute // while a name has no address
 )
 
 // family is an index of watcher.families.
@@ -44,7 +45,7 @@ type target struct {
 // find resolves the peers of the link. What cannot be resolved keeps the
 // addresses that it had.
 func (w *watcher) find(ctx context.Context) {
-	w.resolved = time.Now()
+	w.resolved, w.unresolved = time.Now(), false
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
 	var found [2][]target
@@ -53,6 +54,7 @@ func (w *watcher) find(ctx context.Context) {
 		if err != nil {
 			addrs = w.names[host]
 		}
+		w.unresolved = w.unresolved || len(addrs) == 0
 		w.names[host] = addrs
 		for _, a := range addrs {
 			t := target{addr: netip.AddrPortFrom(a, port)}
@@ -80,9 +82,10 @@ func (w *watcher) find(ctx context.Context) {
 	}
 }
 
-// stale tells that names are to be looked up: never done, or long ago.
+// stale tells that names are to be looked up again: long ago, or in vain.
 func (w *watcher) stale() bool {
-	return w.resolved.IsZero() || time.Since(w.resolved) > lookupAgain
+	age := time.Since(w.resolved)
+	return age >= lookupAgain || w.unresolved && age >= lookupRetry
 }
 
 // kinds are the ways to ask a target: the one that it is known to answer, or all

@@ -51,23 +51,24 @@ type watcher struct {
 	told time.Time // a connection owes an answer or broke; zero: seen to
 
 	// Below: only its goroutine.
-	job      assignment
-	families [2]view
-	names    map[string][]netip.Addr
-	resolved time.Time // when they were looked up
-	good     time.Time // last sign of life that a probe or a counter gave
-	flowed   bool      // and it was a counter
-	guessed  bool      // no probe was ever answered: judged by what is overdue
-	overdue  bool      // while guessed: something is
-	counted  bool      // before holds the device's counter
-	before   uint64
-	bursted  time.Time
-	suspects time.Time     // when to look into what is owed; zero: nothing is
-	owed     time.Time     // what the last suspected burst was for
-	patience time.Duration // before the same is looked into again
-	tried    time.Time     // last, while unusable
-	retry    time.Duration
-	said     model.LinkJudged
+	job        assignment
+	families   [2]view
+	names      map[string][]netip.Addr
+	resolved   time.Time // when they were looked up
+	unresolved bool      // one of them has no address
+	good       time.Time // last sign of life that a probe or a counter gave
+	flowed     bool      // and it was a counter
+	guessed    bool      // no probe was ever answered: judged by what is overdue
+	overdue    bool      // while guessed: something is
+	counted    bool      // before holds the device's counter
+	before     uint64
+	bursted    time.Time
+	suspects   time.Time     // when to look into what is owed; zero: nothing is
+	owed       time.Time     // what the last suspected burst was for
+	patience   time.Duration // before the same is looked into again
+	tried      time.Time     // last, while unusable
+	retry      time.Duration
+	said       model.LinkJudged
 }
 
 // watch starts a watcher. It begins with what was said of the link before, over
