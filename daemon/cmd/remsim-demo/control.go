@@ -79,17 +79,7 @@ func servePeers(ctx context.Context, w *world, dir string, in io.Reader, out io.
 		defer m.close()
 		modems[name] = m
 	}
-	lines := make(chan string)
-	go func() {
-		defer close(lines)
-		for sc := bufio.NewScanner(in); sc.Scan(); {
-			select {
-			case lines <- sc.Text():
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
+	lines := readLines(ctx, in)
 	for {
 		select {
 		case <-ctx.Done():
@@ -103,6 +93,47 @@ func servePeers(ctx context.Context, w *world, dir string, in io.Reader, out io.
 				continue
 			}
 			fmt.Fprintln(out, "ok")
+		}
+	}
+}
+
+// readLines gives the lines of in until its end. A read that waits cannot be ended:
+// on standard input it ends with the process.
+func readLines(ctx context.Context, in io.Reader) <-chan string {
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		for sc := bufio.NewScanner(in); sc.Scan(); {
+			select {
+			case lines <- sc.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return lines
+}
+
+// obey carries out what is typed after a world was played, until ctx ends.
+func (s *stage) obey(ctx context.Context, in io.Reader) {
+	lines := readLines(ctx, in)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case line, more := <-lines:
+			words := strings.Fields(line)
+			switch {
+			case !more:
+				lines = nil // nobody types here; the world goes on
+			case len(words) == 0:
+			default:
+				if err := s.peers.do(words); err != nil {
+					s.print("  error: %v", err)
+				} else {
+					s.print("  > %s", line)
+				}
+			}
 		}
 	}
 }

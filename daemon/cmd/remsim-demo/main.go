@@ -82,7 +82,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (err e
 	if peersOnly {
 		return servePeers(ctx, w, o.dir, in, out)
 	}
-	return tour(ctx, w, o, out)
+	return tour(ctx, w, o, in, out)
 }
 
 func readWorld(path string) (*world, error) {
@@ -99,7 +99,7 @@ func readWorld(path string) (*world, error) {
 }
 
 // tour plays a world with the daemon in this process.
-func tour(ctx context.Context, w *world, o options, out io.Writer) error {
+func tour(ctx context.Context, w *world, o options, in io.Reader, out io.Writer) error {
 	p, err := startPeers(w, o.dir)
 	if err != nil {
 		return err
@@ -143,9 +143,9 @@ func tour(ctx context.Context, w *world, o options, out io.Writer) error {
 	}
 	if err == nil && !o.once {
 		fmt.Fprintf(out, "\nThe tour is over, everything keeps running. Ask it in another terminal:\n\n"+
-			"  build/remsim status --ubus %s\n  build/remsim doctor --ubus %s\n  build/remsim events --follow --ubus %s\n\nCtrl-C ends it.\n",
+			"  build/remsim status --ubus %s\n  build/remsim doctor --ubus %s\n  build/remsim events --follow --ubus %s\n\nType what shall happen to this world, as `bank stop` or `bank start`; Ctrl-C ends it.\n",
 			p.socket(), p.socket(), p.socket())
-		<-ctx.Done()
+		s.obey(ctx, in)
 	}
 	s.close() // what the end of the daemon brings is no part of the tour
 	cancel()

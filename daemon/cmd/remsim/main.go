@@ -58,6 +58,9 @@ func commands() []command {
 		{"trace", "[--modem MODEM] [--limit N] [--pcap FILE] [on|off]", "show traced APDUs, secrets hidden, or write them for Wireshark; on and off switch the trace", runTrace},
 		{"config", "[check [DIR]|reload]", "errors and costs of the configuration", runConfig},
 		{"cleanup", "", "after the daemon has ended: local cards, and no rule, route or table left behind", runCleanup},
+		{"discover", "", "modems, fronts, lines and networks that are there, and how a section names them", runDiscover},
+		{"credential", "[list] | add KIND NAME [FILE] | remove KIND NAME", "certificates and keys that the configuration calls by name; without FILE they come from standard input", runCredential},
+		{"support", "[FILE]", "show what a support archive holds, and write it", runSupport},
 		{"version", "", "print the version", runVersion},
 	}
 }

@@ -33,6 +33,15 @@ type Backend interface {
 	LinePlan(modem string, use model.LineUse) (model.LinePlan, error)
 	// Trace returns traced APDUs of a modem after since, oldest first.
 	Trace(modem string, since int64, limit int) ([]model.APDU, error)
+	// Discover looks what is there and could be configured.
+	Discover(ctx context.Context) (model.Found, error)
+	// Credentials lists what is stored, StoreCredential and RemoveCredential change
+	// it.
+	Credentials() ([]model.Credential, error)
+	StoreCredential(kind, name string, text []byte) error
+	RemoveCredential(kind, name string) error
+	// Support packs a redacted archive for whoever helps.
+	Support(ctx context.Context) ([]byte, error)
 }
 
 // Sender sends an event over the bus; the ubus client does.
@@ -48,6 +57,7 @@ type API struct {
 	news    chan change
 	log     *slog.Logger
 	cache   atomic.Pointer[encoded]
+	archive archived
 }
 
 // change is what one snapshot brought.
@@ -138,6 +148,9 @@ func (a *API) Methods() []ubus.Method {
 		{Name: "reset", Args: args("modem", ubus.String, "method", ubus.String), Handler: a.reset},
 		{Name: "gpio", Args: args("modem", ubus.String, "line", ubus.String, "dry_run", ubus.Bool), Handler: a.gpio},
 		{Name: "history", Args: args("metric", ubus.String, "subject", ubus.String, "range", ubus.String), Handler: a.history},
+		{Name: "discover", Handler: a.discover},
+		{Name: "credential", Args: args("kind", ubus.String, "name", ubus.String, "pem", ubus.String), Handler: a.credential},
+		{Name: "support", Args: args("part", ubus.Int32), Handler: a.support},
 		{Name: "identities", Handler: a.identities},
 	}
 }

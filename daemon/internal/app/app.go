@@ -118,8 +118,9 @@ type App struct {
 	cards      *supervise.Group
 	modems     *supervise.Group
 
-	stopping  atomic.Bool
-	following sync.Mutex // one at a time makes stacks and looks after modems
+	stopping    atomic.Bool
+	following   sync.Mutex // one at a time makes stacks and looks after modems
+	credentials sync.Mutex // guards the files
 
 	mu       sync.Mutex
 	settings engine.Settings // as applied last

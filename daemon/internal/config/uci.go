@@ -1,5 +1,11 @@
 package config
 
+import (
+	"strings"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+)
+
 // UCISection is one section of any UCI file, as libuci reads it.
 type UCISection struct {
 	Type      string
@@ -41,6 +47,28 @@ func WriteUCI(sections []UCISection) string {
 			sec.Options = append(sec.Options, &option{Name: o.Name, List: o.List, Values: o.Values})
 		}
 		f.Sections = append(f.Sections, sec)
+	}
+	return f.canonical()
+}
+
+// Redacted is a file's text for somebody else's eyes: without comments, values
+// that may be secrets or identities hidden. A text that is no UCI file is replaced
+// by what is wrong with it.
+func Redacted(name string, text []byte) string {
+	f, err := scan(name, text)
+	if err != nil {
+		return "# not shown: " + err.Error() + "\n"
+	}
+	for _, s := range f.Sections {
+		for _, o := range s.Options {
+			for i, v := range o.Values {
+				if digits, ok := strings.CutPrefix(v, "imei:"); ok {
+					o.Values[i] = "imei:" + model.Masked(digits)
+				} else if secret(o.Name, v) {
+					o.Values[i] = "****"
+				}
+			}
+		}
 	}
 	return f.canonical()
 }

@@ -22,3 +22,16 @@ func TestUCIIsWrittenAsItIsRead(t *testing.T) {
 	_, err = config.ReadUCI("remsim", []byte("config modem 'open\n"))
 	require.ErrorIs(t, err, config.ErrSyntax)
 }
+
+func TestRedactedTextHoldsNoSecret(t *testing.T) {
+	text := "# canary1 in a comment\nconfig modem 'a'\n\toption match 'imei:490154203237518'\n\toption network 'wwan0'\n" +
+		"config ionmesh 'ionmesh'\n\toption url 'https://user:canary2@host'\n\toption api_key 'canary3'\n\tlist password 'canary4'\n\toption api_key_file '/etc/remsim/key'\n"
+	got := config.Redacted("remsim", []byte(text))
+	require.NotContains(t, got, "canary")
+	require.NotContains(t, got, "490154203237518")
+	require.Contains(t, got, "option match 'imei:…7518'")
+	require.Contains(t, got, "option network 'wwan0'")
+	require.Contains(t, got, "option api_key_file '/etc/remsim/key'")
+	require.Contains(t, config.Redacted("remsim", []byte("config 'canary5\n")), "# not shown: remsim:1:")
+	require.NotContains(t, config.Redacted("remsim", []byte("config 'canary5\n")), "canary")
+}

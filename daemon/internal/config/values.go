@@ -198,10 +198,15 @@ func parseCredential(o Option, v string) (string, error) {
 		return "", errors.New("is the content of a file, which everybody could read here; store it in a file of mode 0600 or with `remsim credential`")
 	case strings.Contains(v, "/"):
 		return "", errors.New("is a path that does not start with /")
-	case len(v) > 64 || v[0] == '.' || !validName(strings.ReplaceAll(v, ".", "-"), true):
+	case !ValidCredentialName(v):
 		return "", errors.New("is no name of a credential")
 	}
 	return v, nil
+}
+
+// ValidCredentialName tells whether a credential may be stored under that name.
+func ValidCredentialName(v string) bool {
+	return v != "" && len(v) <= 64 && v[0] != '.' && validName(strings.ReplaceAll(v, ".", "-"), true)
 }
 
 func parseMatch(_ Option, v string) (Match, error) {

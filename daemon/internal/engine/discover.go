@@ -1,0 +1,63 @@
+package engine
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+)
+
+// askAgain is how often Hardware looks whether netifd has told by now.
+const askAgain = 50 * time.Millisecond
+
+// Hardware gives what the drivers have told of modems and interfaces. It waits for
+// netifd's first word, for at most the time given: the watch may just have begun.
+func (e *Engine) Hardware(ctx context.Context, wait time.Duration) (out model.Hardware, err error) {
+	for deadline := time.Now().Add(wait); ; {
+		told := false
+		if err := e.do(ctx, func(time.Time) { out, told = e.toldHardware() }); err != nil {
+			return out, err
+		}
+		if told || time.Now().After(deadline) {
+			return out, nil
+		}
+		select {
+		case <-ctx.Done():
+			return out, ctx.Err()
+		case <-time.After(askAgain):
+		}
+	}
+}
+
+// toldHardware copies what was told, and says whether netifd has told anything and
+// named its interfaces.
+func (e *Engine) toldHardware() (out model.Hardware, told bool) {
+	h := &e.hardware
+	out = model.Hardware{
+		Modems: slices.Collect(maps.Values(h.modems)), Networks: slices.Collect(maps.Values(h.networks)), Configured: make(map[string]string),
+	}
+	slices.SortFunc(out.Modems, func(a, b model.ObservedModem) int { return compare(a.Device, b.Device) })
+	slices.SortFunc(out.Networks, func(a, b model.Interface) int { return strings.Compare(a.Name, b.Name) })
+	for _, m := range e.modems {
+		if m.seen != nil {
+			out.Configured[m.seen.Device] = m.conf.Name
+		}
+	}
+	if !h.service.Up {
+		out.Service = "ModemManager: " + orWords(h.service.Reason)
+	}
+	if !h.netifd.Up {
+		out.Netifd = "netifd: " + orWords(h.netifd.Reason)
+	}
+	return out, !h.netifd.When().IsZero() && (!h.netifd.Up || len(h.networks) > 0)
+}
+
+func orWords(reason string) string {
+	if reason == "" {
+		return "nothing was told yet"
+	}
+	return reason
+}
