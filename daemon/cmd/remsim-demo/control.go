@@ -52,7 +52,7 @@ const modemTime = 15 * time.Second
 // tour and `rest`. Each is answered by lines that end with "ok" or "error …". The end of
 // input, or of ctx, ends it.
 func servePeers(ctx context.Context, w *world, dir string, in io.Reader, out io.Writer) error {
-	p, err := startPeers(w, dir)
+	p, err := startPeers(w, dir, false)
 	if err != nil {
 		return err
 	}

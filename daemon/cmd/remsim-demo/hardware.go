@@ -47,7 +47,11 @@ func (p *peers) startHardware(w *world) (err error) {
 	if err := h.mm.Listen(filepath.Join(p.dir, "dbus.sock")); err != nil {
 		return err
 	}
-	if h.netifd, err = netifdfake.Start(p.socket()); err != nil {
+	start := netifdfake.Start
+	if p.web {
+		start = netifdfake.StartWithoutUCI
+	}
+	if h.netifd, err = start(p.socket()); err != nil {
 		return err
 	}
 	var lines []gpiofake.Line

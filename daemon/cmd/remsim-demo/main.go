@@ -100,7 +100,7 @@ func readWorld(path string) (*world, error) {
 
 // tour plays a world with the daemon in this process.
 func tour(ctx context.Context, w *world, o options, in io.Reader, out io.Writer) error {
-	p, err := startPeers(w, o.dir)
+	p, err := startPeers(w, o.dir, !o.once)
 	if err != nil {
 		return err
 	}

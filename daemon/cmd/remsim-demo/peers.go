@@ -22,6 +22,7 @@ import (
 // stand for the modems' card slots.
 type peers struct {
 	dir     string // the world's folder: socket, configuration, state
+	web     bool
 	broker  *ubusfake.Broker
 	server  *rsprofake.Server
 	banks   map[int]*rsprofake.Bank
@@ -36,10 +37,11 @@ type peers struct {
 	mu sync.Mutex // guards profile: the boards read cards while others are plugged in
 }
 
-// startPeers makes a world's peers in dir.
-func startPeers(w *world, dir string) (p *peers, err error) {
+// startPeers makes a world's peers in dir. With web, the LuCI app is served too,
+// which has the object `uci` then.
+func startPeers(w *world, dir string, web bool) (p *peers, err error) {
 	p = &peers{
-		dir: dir, modems: w.modems, banks: make(map[int]*rsprofake.Bank), cards: make(map[[2]int]*cardfake.Card),
+		dir: dir, web: web, modems: w.modems, banks: make(map[int]*rsprofake.Bank), cards: make(map[[2]int]*cardfake.Card),
 		profile: make(map[string]cardfake.Profile), readers: make(map[string]*vpcdfake.Reader),
 		filter: meterfake.New(),
 	}

@@ -21,10 +21,14 @@ var users = []luciweb.User{
 // startWeb serves the LuCI app for a world. It returns the address, and a channel
 // that says how it ended once ctx has.
 func startWeb(ctx context.Context, w *world, p *peers, o options) (address string, ended <-chan error, err error) {
-	server, err := luciweb.New(luciweb.Options{
+	opt := luciweb.Options{
 		Socket: p.socket(), Config: p.configDir(), App: o.app, ACL: []string{"rpcd/acl.d"}, LuCI: o.luci, Hostname: w.router,
 		Users: users, Changed: p.reload, Logger: slog.New(slog.DiscardHandler),
-	})
+	}
+	if p.hardware != nil {
+		opt.Elsewhere = p.hardware.netifd.GetUCI
+	}
+	server, err := luciweb.New(opt)
 	if err != nil {
 		return "", nil, err
 	}

@@ -39,6 +39,9 @@ type Options struct {
 	LuCI     string   // a LuCI checkout or installation; "" for the small host
 	Hostname string
 	Users    []User
+	// Elsewhere answers `uci get` for files that are not in Config; nil: there are
+	// none.
+	Elsewhere func(args ubus.Table) (ubus.Table, ubus.Status)
 	// Changed is called after a UCI file was written, as procd is told of it.
 	Changed func(ctx context.Context, config string)
 	Logger  *slog.Logger
@@ -74,6 +77,7 @@ func New(opt Options) (*Server, error) {
 	}
 	s.sessions = newSessions(groups, opt.Users)
 	s.uci = newUCIStore(opt.Config, s.sessions, opt.Changed)
+	s.uci.elsewhere = opt.Elsewhere
 	return s, s.findStatic()
 }
 
@@ -125,6 +129,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler: s.Handler(), ReadHeaderTimeout: headerTime,
 		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	select { // browsers wait in the queue of l until there is somebody to log in at
+	case <-client.Ready():
+	case <-ctx.Done():
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()

@@ -22,6 +22,8 @@ type uciStore struct {
 	dir      string
 	sessions *sessions
 	changed  func(ctx context.Context, config string)
+	// elsewhere answers for files that are not in dir; nil: there are none.
+	elsewhere func(args ubus.Table) (ubus.Table, ubus.Status)
 
 	mu      sync.Mutex          // guards every session's delta too
 	shared  map[string][]change // set by callers without a session
@@ -167,6 +169,9 @@ func (u *uciStore) get(_ context.Context, q *query) (any, ubus.Status) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	p, status := u.open(q, "read")
+	if status == ubus.StatusNotFound && u.elsewhere != nil {
+		return u.elsewhere(q.args)
+	}
 	if status != ubus.StatusOK {
 		return nil, status
 	}

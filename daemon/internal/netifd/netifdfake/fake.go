@@ -85,12 +85,22 @@ type Fake struct {
 
 // Start publishes the objects on the bus at a socket path, and keeps them there
 // until Close, also through restarts of the bus.
-func Start(socket string) (*Fake, error) {
+func Start(socket string) (*Fake, error) { return start(socket, true) }
+
+// StartWithoutUCI is Start for a bus on which somebody else has the object `uci`
+// and asks GetUCI for what the fake knows.
+func StartWithoutUCI(socket string) (*Fake, error) { return start(socket, false) }
+
+func start(socket string, uci bool) (*Fake, error) {
 	f := &Fake{ifaces: map[string]*iface{}, stats: map[string][2]int64{}, files: map[string][]Section{}, done: make(chan struct{})}
 	f.client = ubus.NewClient(socket, ubus.Options{Backoff: func(int) time.Duration { return 20 * time.Millisecond }})
 	f.main = f.mainObject()
 	f.procd = &ubus.Object{Path: "service", Methods: []ubus.Method{{Name: "list", Handler: func(_ context.Context, req *ubus.Request) { reply(req, ubus.Table{}) }}}}
-	for _, o := range []*ubus.Object{f.main, f.deviceObject(), f.uciObject(), f.procd} {
+	objects := []*ubus.Object{f.main, f.deviceObject(), f.procd}
+	if uci {
+		objects = append(objects, f.uciObject())
+	}
+	for _, o := range objects {
 		if err := f.client.AddObject(o); err != nil {
 			return nil, fmt.Errorf("publish %s: %w", o.Path, err)
 		}

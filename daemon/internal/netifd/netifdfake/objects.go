@@ -235,16 +235,21 @@ func (f *Fake) uciObject() *ubus.Object {
 		{Name: "type", Type: ubus.String}, {Name: "match", Type: ubus.TableType}, {Name: "ubus_rpc_session", Type: ubus.String}}
 	return &ubus.Object{Path: "uci", Methods: []ubus.Method{{Name: "get", Args: args,
 		Handler: func(_ context.Context, req *ubus.Request) {
-			text := func(n string) string { s, _ := req.Args.Text(n, ""); return s }
-			f.mu.Lock()
-			v, status := f.uciGet(text("config"), text("section"), text("option"), text("type"))
-			f.mu.Unlock()
+			v, status := f.GetUCI(req.Args)
 			if status != ubus.StatusOK {
 				fail(req, status)
 				return
 			}
 			reply(req, v)
 		}}}}
+}
+
+// GetUCI answers the arguments of `uci get`.
+func (f *Fake) GetUCI(args ubus.Table) (ubus.Table, ubus.Status) {
+	text := func(n string) string { s, _ := args.Text(n, ""); return s }
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.uciGet(text("config"), text("section"), text("option"), text("type"))
 }
 
 func (f *Fake) uciGet(config, section, option, typ string) (ubus.Table, ubus.Status) {
