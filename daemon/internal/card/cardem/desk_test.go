@@ -2,8 +2,6 @@ package cardem_test
 
 import (
 	"context"
-	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,35 +15,16 @@ import (
 // patience bounds every wait: generous, for a busy machine.
 const patience = 30 * time.Second
 
-// heldCommand is a command that the desk does not answer by itself.
-type heldCommand struct {
-	id   uint64
-	tpdu []byte
-}
-
-// desk is a handler that serves a front from a software card beside it: a relay
-// without a network.
+// desk runs a front on a cardfake.Desk.
 type desk struct {
-	front *cardem.Front
-	sim   *cardfake.Card
-	up    chan struct{} // one token for each FrontUp
-	down  chan error    // what FrontDown said
-	ended chan error    // what Run returned
-	held  chan heldCommand
-	lines chan card.Lines // every edge
-
-	mu     sync.Mutex
-	last   card.Lines
-	hold   bool
+	*cardfake.Desk
+	front  *cardem.Front
+	ended  chan error // what Run returned
 	cancel context.CancelFunc
 }
 
 func newDesk(front *cardem.Front) *desk {
-	return &desk{
-		front: front, sim: cardfake.New(cardfake.Default()),
-		up: make(chan struct{}, 16), down: make(chan error, 16), ended: make(chan error, 16),
-		held: make(chan heldCommand, 16), lines: make(chan card.Lines, 4096),
-	}
+	return &desk{Desk: cardfake.NewDesk(front), front: front, ended: make(chan error, 16)}
 }
 
 // run runs the front once, and waits until its device is open.
@@ -54,7 +33,7 @@ func (d *desk) run(t testing.TB) {
 	d.cancel = cancel
 	go func() { d.ended <- d.front.Run(ctx, d) }()
 	select {
-	case <-d.up:
+	case <-d.Up:
 	case err := <-d.ended:
 		cancel()
 		require.FailNow(t, "the front did not come up", "%v", err)
@@ -81,7 +60,7 @@ func (d *desk) stop(t testing.TB) {
 	d.cancel()
 	d.cancel = nil
 	require.NoError(t, d.end(t))
-	require.ErrorIs(t, <-d.down, context.Canceled)
+	require.ErrorIs(t, <-d.Down, context.Canceled)
 }
 
 // end waits for Run to end by itself.
@@ -96,67 +75,18 @@ func (d *desk) end(t testing.TB) error {
 	}
 }
 
-func (d *desk) FrontUp(card.Front) { d.up <- struct{}{} }
-
-func (d *desk) FrontDown(err error) { d.down <- err }
-
-func (d *desk) Lines(l card.Lines) {
-	d.mu.Lock()
-	switch was := d.last; {
-	case was.Powered && !l.Powered:
-		d.sim.PowerOff()
-	case !was.Powered && l.Powered:
-		d.sim.Reset(true)
-	case !was.Reset && l.Reset && l.Powered:
-		d.sim.Reset(false)
-	}
-	d.last = l
-	d.mu.Unlock()
-	d.lines <- l
-}
-
-func (d *desk) Command(id uint64, tpdu []byte) {
-	d.mu.Lock()
-	hold := d.hold
-	d.mu.Unlock()
-	if hold {
-		d.held <- heldCommand{id, append([]byte(nil), tpdu...)}
-		return
-	}
-	_ = d.front.Answer(id, d.sim.Transmit(tpdu)) // a device that went away is for the test to see
-}
-
-// keep has commands held back, or answered again.
-func (d *desk) keep(on bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.hold = on
-}
-
 // nextHeld waits for a command that is held back.
-func (d *desk) nextHeld(t *testing.T) heldCommand {
+func (d *desk) nextHeld(t testing.TB) cardfake.Held {
 	t.Helper()
-	select {
-	case h := <-d.held:
-		return h
-	case <-time.After(patience):
-		require.FailNow(t, "no command came")
-		return heldCommand{}
-	}
+	h, err := d.NextHeld(within(t))
+	require.NoError(t, err)
+	return h
 }
 
 // waitLines waits for edges until want comes, and returns what came.
-func (d *desk) waitLines(t *testing.T, want card.Lines) (seen []card.Lines) {
+func (d *desk) waitLines(t testing.TB, want card.Lines) []card.Lines {
 	t.Helper()
-	timeout := time.After(patience)
-	for {
-		select {
-		case l := <-d.lines:
-			if seen = append(seen, l); l == want {
-				return seen
-			}
-		case <-timeout:
-			require.FailNow(t, fmt.Sprintf("no edge to %+v, only %+v", want, seen))
-		}
-	}
+	seen, err := d.WaitLines(within(t), want)
+	require.NoError(t, err)
+	return seen
 }

@@ -51,7 +51,7 @@ func givesUpStalls(t *testing.T, r *rig) {
 		done := sendLater(t, r, selectMF) // makes the endpoint busy
 		err := d.end(t)
 		require.ErrorContains(t, err, "stalls again and again")
-		require.Equal(t, err, <-d.down)
+		require.Equal(t, err, <-d.Down)
 		d.cancel()
 		r.Unplug() // a bus-powered device forgets its troubles
 		require.ErrorIs(t, <-done, cardemfake.ErrMute)
@@ -68,19 +68,19 @@ func lose(t *testing.T, r *rig, fault func()) *desk {
 	d.run(t)
 	require.NoError(t, d.front.Insert(cardfake.Default().ATR))
 	powerOn(t, r)
-	d.keep(true)
+	d.Hold(true)
 	done := sendLater(t, r, selectMF)
 	h := d.nextHeld(t)
 	fault()
 	require.ErrorIs(t, <-done, cardemfake.ErrMute)
 	require.Error(t, d.end(t))
-	require.Error(t, <-d.down)
-	require.ErrorIs(t, d.front.Answer(h.id, []byte{0x90, 0x00}), card.ErrStale)
-	require.ErrorIs(t, d.front.Mute(h.id), card.ErrStale)
+	require.Error(t, <-d.Down)
+	require.ErrorIs(t, d.front.Answer(h.ID, []byte{0x90, 0x00}), card.ErrStale)
+	require.ErrorIs(t, d.front.Mute(h.ID), card.ErrStale)
 	require.NoError(t, d.front.Remove())
 	require.ErrorIs(t, d.front.Insert(cardfake.Default().ATR), card.ErrNotReady)
 	d.cancel()
-	d.keep(false)
+	d.Hold(false)
 	return d
 }
 
@@ -130,7 +130,7 @@ func unplugOften(t *testing.T, r *rig, times int) {
 		if err := d.end(t); !errors.Is(err, cardem.ErrGone) {
 			require.Error(t, err) // the kernel may say "protocol error" first
 		}
-		<-d.down
+		<-d.Down
 		d.cancel()
 		r.PowerOff()
 		r.plug()

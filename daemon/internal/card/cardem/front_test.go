@@ -174,12 +174,12 @@ func authenticates(t *testing.T, r *rig) {
 	d := serve(t, r.front(t))
 	powerOn(t, r)
 	require.Equal(t, "9000", send(t, r, "00A4000C022FE2"))
-	iccid, err := d.sim.Binary(0x2FE2)
+	iccid, err := d.Card.Binary(0x2FE2)
 	require.NoError(t, err)
 	require.Equal(t, upper(iccid)+"9000", send(t, r, "00B000000A"))
 	require.Equal(t, "9000", send(t, r, selectUSIM))
 	rand := [16]byte{1, 2, 3}
-	autn, res, ck, ik := d.sim.Milenage().Challenge(rand, d.sim.SQN()+32, [2]byte{0x80})
+	autn, res, ck, ik := d.Card.Milenage().Challenge(rand, d.Card.SQN()+32, [2]byte{0x80})
 	require.Equal(t, "6135", send(t, r, "008800812210"+upper(rand[:])+"10"+upper(autn[:])))
 	require.Regexp(t, "^DB08"+upper(res[:])+"10"+upper(ck[:])+"10"+upper(ik[:])+"08.{16}9000$", send(t, r, "00C0000035"))
 }
@@ -202,7 +202,7 @@ func everyCase(t *testing.T, r *rig) {
 		require.Regexp(t, "^("+x.want+")$", send(t, r, x.tpdu), x.tpdu)
 	}
 	// 256 data bytes, the longest answer, which cardfake has no file for.
-	d.keep(true)
+	d.Hold(true)
 	answer := make(chan []byte, 1)
 	ctx := within(t)
 	go func() {
@@ -210,7 +210,7 @@ func everyCase(t *testing.T, r *rig) {
 		answer <- b
 	}()
 	long := append(make([]byte, 256), 0x91, 0x0F)
-	require.NoError(t, d.front.Answer(d.nextHeld(t).id, long))
+	require.NoError(t, d.front.Answer(d.nextHeld(t).ID, long))
 	require.Equal(t, long, <-answer)
 }
 
@@ -218,12 +218,12 @@ func bodyInParts(t *testing.T, r *rig) {
 	d := serve(t, r.front(t))
 	powerOn(t, r)
 	r.SetChunk(100)
-	d.keep(true)
+	d.Hold(true)
 	tpdu := "00D60000FF" + strings.Repeat("5A", 255)
 	done := sendLater(t, r, tpdu)
 	h := d.nextHeld(t)
-	require.Equal(t, tpdu, upper(h.tpdu))
-	require.NoError(t, d.front.Answer(h.id, []byte{0x90, 0x00}))
+	require.Equal(t, tpdu, upper(h.TPDU))
+	require.NoError(t, d.front.Answer(h.ID, []byte{0x90, 0x00}))
 	require.NoError(t, <-done)
 	acks := 0
 	for _, m := range toDevice(r, 0) {
@@ -252,15 +252,15 @@ func resets(t *testing.T, r *rig) {
 	require.NoError(t, err)
 	require.Equal(t, []byte(cardfake.Default().ATR), atr)
 	require.Equal(t, "6A82", send(t, r, "00A4000C026F07"), "the application is gone")
-	require.Contains(t, kinds(d.sim), cardfake.WarmReset)
+	require.Contains(t, kinds(d.Card), cardfake.WarmReset)
 
 	require.Equal(t, "9000", send(t, r, selectUSIM))
 	r.PowerOff()
 	d.waitLines(t, off)
-	warm := len(kinds(d.sim))
+	warm := len(kinds(d.Card))
 	powerOn(t, r)
 	require.Equal(t, "6A82", send(t, r, "00A4000C026F07"), "the application is gone")
-	require.Contains(t, kinds(d.sim)[warm:], cardfake.ColdReset)
+	require.Contains(t, kinds(d.Card)[warm:], cardfake.ColdReset)
 }
 
 func kinds(c *cardfake.Card) (out []cardfake.Kind) {
@@ -273,13 +273,13 @@ func kinds(c *cardfake.Card) (out []cardfake.Kind) {
 func waitsLong(t *testing.T, r *rig) {
 	d := serve(t, r.front(t))
 	powerOn(t, r)
-	d.keep(true)
+	d.Hold(true)
 	done := sendLater(t, r, selectMF)
 	h := d.nextHeld(t)
 	before := len(toDevice(r, 0))
 	require.NoError(t, r.Wait(within(t), func(x *cardemfake.Device) bool { return x.Nulls() >= 2 }))
 	require.Len(t, toDevice(r, 0), before, "nothing of ours meanwhile")
-	require.NoError(t, d.front.Answer(h.id, []byte{0x90, 0x00}))
+	require.NoError(t, d.front.Answer(h.ID, []byte{0x90, 0x00}))
 	require.NoError(t, <-done)
 }
 
@@ -287,14 +287,14 @@ func mutes(t *testing.T, r *rig) {
 	d := serve(t, r.front(t))
 	powerOn(t, r)
 	for _, tpdu := range []string{status, selectMF} { // before a procedure byte, and after a body
-		d.keep(true)
+		d.Hold(true)
 		done := sendLater(t, r, tpdu)
 		h := d.nextHeld(t)
-		require.Error(t, d.front.Mute(h.id+1))
-		require.NoError(t, d.front.Mute(h.id))
+		require.Error(t, d.front.Mute(h.ID+1))
+		require.NoError(t, d.front.Mute(h.ID))
 		require.ErrorIs(t, <-done, cardemfake.ErrMute, "no status word is invented")
-		require.Error(t, d.front.Answer(h.id, []byte{0x90, 0x00}))
-		d.keep(false)
+		require.Error(t, d.front.Answer(h.ID, []byte{0x90, 0x00}))
+		d.Hold(false)
 		_, err := r.WarmReset(within(t))
 		require.NoError(t, err)
 		require.Equal(t, "9000", send(t, r, selectMF))

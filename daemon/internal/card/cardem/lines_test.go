@@ -23,7 +23,7 @@ func dropsStale(t *testing.T, r *rig) {
 	d := serve(t, r.front(t))
 	powerOn(t, r)
 	d.waitLines(t, on)
-	d.keep(true)
+	d.Hold(true)
 	done := sendLater(t, r, "00B0820000")
 	h := d.nextHeld(t)
 	_, err := r.WarmReset(within(t))
@@ -31,9 +31,9 @@ func dropsStale(t *testing.T, r *rig) {
 	require.Error(t, <-done)
 	d.waitLines(t, inReset)
 	d.waitLines(t, on)
-	require.ErrorIs(t, d.front.Answer(h.id, []byte{0x6C, 0x0A}), card.ErrStale)
-	require.ErrorIs(t, d.front.Mute(h.id), card.ErrStale)
-	d.keep(false)
+	require.ErrorIs(t, d.front.Answer(h.ID, []byte{0x6C, 0x0A}), card.ErrStale)
+	require.ErrorIs(t, d.front.Mute(h.ID), card.ErrStale)
+	d.Hold(false)
 	require.Equal(t, "9000", send(t, r, selectMF))
 	require.EqualValues(t, 1, d.front.Stats().Stale)
 }
@@ -53,13 +53,13 @@ func refusesUnfit(t *testing.T, r *rig) {
 		{status, []byte{0xF2, 0x00}},                     // a procedure byte
 		{"00B0820000", make([]byte, card.MaxResponse+1)}, // more than T=0 has
 	} {
-		d.keep(true)
+		d.Hold(true)
 		done := sendLater(t, r, x.tpdu)
 		h := d.nextHeld(t)
-		require.ErrorIs(t, d.front.Answer(h.id, x.response), cardem.ErrUnfit)
+		require.ErrorIs(t, d.front.Answer(h.ID, x.response), cardem.ErrUnfit)
 		require.ErrorIs(t, <-done, cardemfake.ErrMute)
-		require.ErrorIs(t, d.front.Answer(h.id, []byte{0x90, 0x00}), card.ErrStale)
-		d.keep(false)
+		require.ErrorIs(t, d.front.Answer(h.ID, []byte{0x90, 0x00}), card.ErrStale)
+		d.Hold(false)
 		_, err := r.WarmReset(within(t))
 		require.NoError(t, err)
 		require.Equal(t, "9000", send(t, r, status))
@@ -70,19 +70,19 @@ func removes(t *testing.T, r *rig) {
 	d := serve(t, r.front(t))
 	powerOn(t, r)
 	require.False(t, d.front.Limits().Removes, "this board has no presence pin")
-	d.keep(true)
+	d.Hold(true)
 	done := sendLater(t, r, selectMF)
 	h := d.nextHeld(t)
 	require.NoError(t, d.front.Remove())
 	require.NoError(t, d.front.Remove())
 	require.ErrorIs(t, <-done, cardemfake.ErrMute, "the command in hand ends in silence")
-	require.ErrorIs(t, d.front.Answer(h.id, []byte{0x90, 0x00}), card.ErrStale)
+	require.ErrorIs(t, d.front.Answer(h.ID, []byte{0x90, 0x00}), card.ErrStale)
 	require.NoError(t, r.Wait(within(t), func(x *cardemfake.Device) bool { return len(x.ATR()) == 0 }))
 	_, err := r.WarmReset(within(t))
 	require.ErrorIs(t, err, cardemfake.ErrNoATR)
 	r.PowerOff()
 	require.True(t, r.Remote(), "the slot does not fall back to the local card")
-	d.keep(false)
+	d.Hold(false)
 	require.NoError(t, d.front.Insert(cardfake.Default().ATR))
 	powerOn(t, r)
 	require.Equal(t, "9000", send(t, r, selectMF))
@@ -187,16 +187,16 @@ func findsLostEdges(t *testing.T, r *rig) {
 	for _, waits := range []bool{false, true} {
 		require.Equal(t, "9000", send(t, r, selectUSIM))
 		dropped, lost := r.Dropped(cardem.PipeIRQ), d.front.Stats().LostEdges
-		d.mu.Lock() // Lines hangs here
-		for range 6 {
-			_, err := r.WarmReset(within(t))
+		d.Busy(func() {
+			for range 6 {
+				_, err := r.WarmReset(within(t))
+				require.NoError(t, err)
+			}
+			r.PowerOff()
+			_, err := r.PowerOn(within(t))
 			require.NoError(t, err)
-		}
-		r.PowerOff()
-		_, err := r.PowerOn(within(t))
-		require.NoError(t, err)
-		require.NoError(t, r.Wait(within(t), func(x *cardemfake.Device) bool { return x.Dropped(cardem.PipeIRQ) > dropped }))
-		d.mu.Unlock()
+			require.NoError(t, r.Wait(within(t), func(x *cardemfake.Device) bool { return x.Dropped(cardem.PipeIRQ) > dropped }))
+		})
 		if waits {
 			require.Eventually(t, func() bool { return d.front.Stats().LostEdges > lost }, patience, pollTime)
 			require.Contains(t, d.waitLines(t, off), off, "the power was away")

@@ -91,7 +91,7 @@ func scriptedDesk(t *testing.T, atr card.ATR) (*script, *desk) {
 	front, err := cardem.NewOn(s, "")
 	require.NoError(t, err)
 	d := newDesk(front)
-	d.keep(true)
+	d.Hold(true)
 	d.run(t)
 	t.Cleanup(func() { d.stop(t) })
 	require.NoError(t, front.Insert(atr))
@@ -157,7 +157,7 @@ func TestRecordedSession(t *testing.T) {
 				require.NoError(t, err)
 				response = append(append([]byte{}, data.Bytes[1:]...), last.Bytes...)
 			}
-			require.NoError(t, d.front.Answer(h.id, response))
+			require.NoError(t, d.front.Answer(h.ID, response))
 			require.Equal(t, l.b, s.next(t))
 			if data.Flags&cardem.FlagFinal == 0 {
 				require.Equal(t, lines[i].b, s.next(t))
@@ -186,8 +186,8 @@ func TestStrangeMessages(t *testing.T) {
 	// Two messages in a transfer: the C client would lose the second.
 	in(append(cardem.AppendPTS(nil, cardem.PTS{Len: 3}), header(0, 0xB0, 0, 0, 1)...))
 	h := d.nextHeld(t)
-	require.Equal(t, []byte{0, 0xB0, 0, 0, 1}, h.tpdu)
-	require.NoError(t, d.front.Answer(h.id, []byte{7, 0x90, 0}))
+	require.Equal(t, []byte{0, 0xB0, 0, 0, 1}, h.TPDU)
+	require.NoError(t, d.front.Answer(h.ID, []byte{7, 0x90, 0}))
 	require.Equal(t, cardem.AppendTxData(nil, cardem.FlagPBAndTx, []byte{0xB0}, 7), s.next(t))
 	require.Equal(t, cardem.AppendTxData(nil, cardem.FlagPBAndTx|cardem.FlagFinal, []byte{0x90, 0}), s.next(t))
 
@@ -208,7 +208,7 @@ func TestStrangeMessages(t *testing.T) {
 	in([]byte{3, 0, 0, 0, 0, 0, 8, 0, 1, 99, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 8, 0})
 	in([]byte{1, 4, 0, 0, 0, 0, 8, 0})
 	in(header(0, 0xB0, 0, 0, 2))
-	require.Equal(t, []byte{0, 0xB0, 0, 0, 2}, d.nextHeld(t).tpdu)
+	require.Equal(t, []byte{0, 0xB0, 0, 0, 2}, d.nextHeld(t).TPDU)
 	st := d.front.Stats()
 	require.EqualValues(t, 5, st.Malformed)
 	require.EqualValues(t, 2, st.Muted)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -25,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience bounds every wait: generous, for a busy machine.
 const patience = 30 * time.Second
 
-func within(t *testing.T) context.Context {
+func within(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return ctx
@@ -80,37 +79,18 @@ func (w *world) open(t *testing.T) {
 	})
 }
 
-// heldCommand is a command that the desk does not answer by itself.
-type heldCommand struct {
-	id   uint64
-	tpdu []byte
-}
-
-// desk is a handler that serves a front from a software card beside it: a relay
-// without a network.
+// desk runs a front on a cardfake.Desk.
 type desk struct {
+	*cardfake.Desk
 	front *uimremote.Front
-	sim   *cardfake.Card
 	stop  func() error // ends Run and tells what it returned
 	done  chan struct{}
-
-	up    chan struct{}
-	down  chan error
-	held  chan heldCommand
-	lines chan card.Lines
-
-	last card.Lines
-	mu   sync.Mutex
-	hold bool
 }
 
 // run runs the front until the test ends.
 func run(t *testing.T, front *uimremote.Front) *desk {
 	t.Helper()
-	d := &desk{
-		front: front, sim: cardfake.New(cardfake.Default()), done: make(chan struct{}),
-		up: make(chan struct{}, 1), down: make(chan error, 1), held: make(chan heldCommand, 16), lines: make(chan card.Lines, 4096),
-	}
+	d := &desk{Desk: cardfake.NewDesk(front), front: front, done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
 	var result error
 	go func() {
@@ -139,7 +119,7 @@ func (w *world) serve(t *testing.T) *desk {
 func (d *desk) waitUp(t *testing.T) {
 	t.Helper()
 	select {
-	case <-d.up:
+	case <-d.Up:
 	case <-d.done:
 		require.NoError(t, d.stop(), "Run ended")
 		require.Fail(t, "Run ended")
@@ -160,73 +140,27 @@ func (d *desk) ended(t *testing.T) error {
 	}
 }
 
-func (d *desk) FrontUp(card.Front)  { d.up <- struct{}{} }
-func (d *desk) FrontDown(err error) { d.down <- err }
-
-func (d *desk) Lines(l card.Lines) {
-	switch {
-	case d.last.Powered && !l.Powered:
-		d.sim.PowerOff()
-	case !d.last.Powered && l.Powered:
-		d.sim.Reset(true)
-	case !d.last.Reset && l.Reset:
-		d.sim.Reset(false)
-	}
-	d.last = l
-	d.lines <- l
-}
-
-func (d *desk) Command(id uint64, tpdu []byte) {
-	d.mu.Lock()
-	hold := d.hold
-	d.mu.Unlock()
-	if hold {
-		d.held <- heldCommand{id, append([]byte(nil), tpdu...)}
-		return
-	}
-	_ = d.front.Answer(id, d.sim.Transmit(tpdu)) // a modem that went away is for the test to see
-}
-
-// keep has commands held back, or answered again.
-func (d *desk) keep(on bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.hold = on
-}
-
 // nextHeld waits for a command that is held back.
-func (d *desk) nextHeld(t *testing.T) heldCommand {
+func (d *desk) nextHeld(t testing.TB) cardfake.Held {
 	t.Helper()
-	select {
-	case h := <-d.held:
-		return h
-	case <-time.After(patience):
-		require.Fail(t, "no command came")
-		return heldCommand{}
-	}
+	h, err := d.NextHeld(within(t))
+	require.NoError(t, err)
+	return h
 }
 
-// waitLines waits for edges until want comes.
-func (d *desk) waitLines(t *testing.T, want card.Lines) {
+// waitLines waits for edges until want comes, and returns what came.
+func (d *desk) waitLines(t testing.TB, want card.Lines) []card.Lines {
 	t.Helper()
-	timeout := time.After(patience)
-	for {
-		select {
-		case l := <-d.lines:
-			if l == want {
-				return
-			}
-		case <-timeout:
-			require.Fail(t, fmt.Sprintf("no edge to %+v", want))
-		}
-	}
+	seen, err := d.WaitLines(within(t), want)
+	require.NoError(t, err)
+	return seen
 }
 
 // edges are the edges so far.
 func (d *desk) edges() (out []string) {
 	for {
 		select {
-		case l := <-d.lines:
+		case l := <-d.Edges:
 			switch l {
 			case card.Lines{Powered: true, Clock: true}:
 				out = append(out, "on")

@@ -15,15 +15,15 @@ import (
 )
 
 // authenticate begins an AUTHENTICATE that is held back, and returns the right answer.
-func authenticate(t *testing.T, w *world, d *desk) (<-chan transmitted, heldCommand, []byte) {
+func authenticate(t *testing.T, w *world, d *desk) (<-chan transmitted, cardfake.Held, []byte) {
 	t.Helper()
 	require.Equal(t, "9000", w.send(t, selectUSIM))
 	rand := [16]byte{1, 2, 3}
-	autn, _, _, _ := d.sim.Milenage().Challenge(rand, d.sim.SQN()+32, [2]byte{0x80})
-	d.keep(true)
+	autn, _, _, _ := d.Card.Milenage().Challenge(rand, d.Card.SQN()+32, [2]byte{0x80})
+	d.Hold(true)
 	got := w.begin(t, "008800812210"+upper(rand[:])+"10"+upper(autn[:]))
 	h := d.nextHeld(t)
-	return got, h, d.sim.Transmit(h.tpdu)
+	return got, h, d.Card.Transmit(h.TPDU)
 }
 
 // faults end Run with an error that says what happened, void what is pending, and
@@ -65,8 +65,8 @@ func TestFaultsDuringAuthenticate(t *testing.T) {
 				got, h, late := authenticate(t, w, d)
 				x.break_(t, w)
 				require.Regexp(t, x.want, d.ended(t).Error())
-				require.Error(t, <-d.down)
-				require.ErrorIs(t, d.front.Answer(h.id, late), card.ErrStale, "no answer outlives its link")
+				require.Error(t, <-d.Down)
+				require.ErrorIs(t, d.front.Answer(h.ID, late), card.ErrStale, "no answer outlives its link")
 				require.Equal(t, []string{"on"}, d.edges(), "the modem took no power away")
 				require.ErrorIs(t, d.front.Insert(cardfake.Default().ATR), card.ErrNotReady)
 
@@ -94,8 +94,8 @@ func TestPowerCycleDuringAuthenticate(t *testing.T) {
 	require.Error(t, (<-got).err)
 	_, err := w.modem.PowerUp(within(t))
 	require.NoError(t, err)
-	require.ErrorIs(t, d.front.Answer(h.id, late), card.ErrStale)
-	d.keep(false)
+	require.ErrorIs(t, d.front.Answer(h.ID, late), card.ErrStale)
+	d.Hold(false)
 	require.Equal(t, "6A82", w.send(t, "00A4000C026F07"), "the next command gets its own answer")
 	require.Zero(t, w.modem.Late)
 }
@@ -209,5 +209,5 @@ func TestCommandsWithoutPowerFail(t *testing.T) {
 	d.waitLines(t, card.Lines{})
 	_, err := w.modem.Transmit(within(t), []byte{0x00, 0xA4, 0x00, 0x0C, 0x00})
 	require.ErrorIs(t, err, uimremotefake.ErrFailed)
-	require.Empty(t, d.held)
+	require.Empty(t, d.Held)
 }

@@ -2,8 +2,6 @@ package vpcd_test
 
 import (
 	"context"
-	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,112 +15,47 @@ import (
 // patience bounds every wait: generous, for a busy machine.
 const patience = 30 * time.Second
 
-// heldCommand is a command that the desk does not answer by itself.
-type heldCommand struct {
-	id   uint64
-	tpdu []byte
+// desk runs a front on a cardfake.Desk.
+type desk struct {
+	*cardfake.Desk
+	front *vpcd.Front
 }
 
-// desk is a handler that serves a front from a software card beside it: a relay
-// without a network.
-type desk struct {
-	front *vpcd.Front
-	sim   *cardfake.Card
-	up    chan struct{} // closed by FrontUp
-	held  chan heldCommand
-	lines chan card.Lines // every edge
-
-	mu   sync.Mutex
-	last card.Lines
-	hold bool
-	down error
+func within(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
 }
 
 // serve runs the front until the test ends and has a card in it.
 func serve(t *testing.T, front *vpcd.Front) *desk {
 	t.Helper()
-	d := &desk{
-		front: front, sim: cardfake.New(cardfake.Default()),
-		up: make(chan struct{}), held: make(chan heldCommand, 16), lines: make(chan card.Lines, 4096),
-	}
+	d := &desk{Desk: cardfake.NewDesk(front), front: front}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- front.Run(ctx, d) }()
 	t.Cleanup(func() {
 		cancel()
 		require.NoError(t, <-ended)
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		require.ErrorIs(t, d.down, context.Canceled)
+		require.ErrorIs(t, <-d.Down, context.Canceled)
 	})
-	<-d.up
+	<-d.Up
 	require.NoError(t, front.Insert(cardfake.Default().ATR))
 	return d
 }
 
-func (d *desk) FrontUp(card.Front) { close(d.up) }
-
-func (d *desk) FrontDown(err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.down = err
-}
-
-func (d *desk) Lines(l card.Lines) {
-	switch {
-	case d.last.Powered && !l.Powered:
-		d.sim.PowerOff()
-	case !d.last.Powered && l.Powered:
-		d.sim.Reset(true)
-	case !d.last.Reset && l.Reset:
-		d.sim.Reset(false)
-	}
-	d.last = l
-	d.lines <- l
-}
-
-func (d *desk) Command(id uint64, tpdu []byte) {
-	d.mu.Lock()
-	hold := d.hold
-	d.mu.Unlock()
-	if hold {
-		d.held <- heldCommand{id, append([]byte(nil), tpdu...)}
-		return
-	}
-	_ = d.front.Answer(id, d.sim.Transmit(tpdu)) // a reader that went away is for the test to see
-}
-
-// keep has commands held back, or answered again.
-func (d *desk) keep(on bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.hold = on
-}
-
 // nextHeld waits for a command that is held back.
-func (d *desk) nextHeld(t *testing.T) heldCommand {
+func (d *desk) nextHeld(t testing.TB) cardfake.Held {
 	t.Helper()
-	select {
-	case h := <-d.held:
-		return h
-	case <-time.After(patience):
-		require.Fail(t, "no command came")
-		return heldCommand{}
-	}
+	h, err := d.NextHeld(within(t))
+	require.NoError(t, err)
+	return h
 }
 
-// waitLines waits for edges until want comes.
-func (d *desk) waitLines(t *testing.T, want card.Lines) {
+// waitLines waits for edges until want comes, and returns what came.
+func (d *desk) waitLines(t testing.TB, want card.Lines) []card.Lines {
 	t.Helper()
-	timeout := time.After(patience)
-	for {
-		select {
-		case l := <-d.lines:
-			if l == want {
-				return
-			}
-		case <-timeout:
-			require.Fail(t, fmt.Sprintf("no edge to %+v", want))
-		}
-	}
+	seen, err := d.WaitLines(within(t), want)
+	require.NoError(t, err)
+	return seen
 }

@@ -63,12 +63,6 @@ func realDesktop(t *testing.T) *desktop {
 	return d
 }
 
-func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 // send transmits an APDU and returns the answer in upper-case hexadecimal digits.
 func send(t *testing.T, r reader, apdu string) string {
 	t.Helper()
@@ -99,13 +93,13 @@ var behaviours = []struct {
 	{"ICCID and AUTHENTICATE are the card's", func(t *testing.T, d *desktop, k *desk) {
 		powerOn(t, d.reader)
 		require.Equal(t, "9000", send(t, d.reader, "00A4000C022FE2"))
-		iccid, err := k.sim.Binary(0x2FE2)
+		iccid, err := k.Card.Binary(0x2FE2)
 		require.NoError(t, err)
 		require.Equal(t, upper(iccid)+"9000", send(t, d.reader, "00B000000A"))
 
 		require.Equal(t, "9000", send(t, d.reader, selectUSIM))
 		rand := [16]byte{1, 2, 3}
-		autn, res, ck, ik := k.sim.Milenage().Challenge(rand, k.sim.SQN()+32, [2]byte{0x80})
+		autn, res, ck, ik := k.Card.Milenage().Challenge(rand, k.Card.SQN()+32, [2]byte{0x80})
 		require.Equal(t, "6135", send(t, d.reader, "008800812210"+upper(rand[:])+"10"+upper(autn[:])+"00"))
 		require.Regexp(t, "^DB08"+upper(res[:])+"10"+upper(ck[:])+"10"+upper(ik[:])+"08.{16}9000$", send(t, d.reader, "00C0000035"))
 	}},
@@ -133,14 +127,14 @@ var behaviours = []struct {
 	{"a reset is warm", func(t *testing.T, d *desktop, k *desk) {
 		powerOn(t, d.reader)
 		require.Equal(t, "9000", send(t, d.reader, selectUSIM))
-		_, before := k.sim.Powered()
+		_, before := k.Card.Powered()
 		atr, err := d.reader.Reset(within(t))
 		require.NoError(t, err)
 		require.Equal(t, []byte(cardfake.Default().ATR), atr)
 		require.Equal(t, "6A82", send(t, d.reader, "00A4000C026F07"), "the application is gone")
-		_, after := k.sim.Powered()
+		_, after := k.Card.Powered()
 		require.Equal(t, before+1, after)
-		require.Contains(t, kinds(k.sim), cardfake.WarmReset)
+		require.Contains(t, kinds(k.Card), cardfake.WarmReset)
 	}},
 	{"power off and on is cold", func(t *testing.T, d *desktop, k *desk) {
 		powerOn(t, d.reader)
@@ -149,7 +143,7 @@ var behaviours = []struct {
 		k.waitLines(t, card.Lines{})
 		powerOn(t, d.reader)
 		require.Equal(t, "6A82", send(t, d.reader, "00A4000C026F07"), "the application is gone")
-		require.NotContains(t, kinds(k.sim), cardfake.WarmReset)
+		require.NotContains(t, kinds(k.Card), cardfake.WarmReset)
 	}},
 	{"another ATR is another card", func(t *testing.T, d *desktop, k *desk) {
 		powerOn(t, d.reader)
@@ -175,27 +169,27 @@ var behaviours = []struct {
 	}},
 	{"a mute card is a removed card, and comes back", func(t *testing.T, d *desktop, k *desk) {
 		powerOn(t, d.reader)
-		k.keep(true)
+		k.Hold(true)
 		answer := make(chan error, 1)
 		go func() {
 			_, err := d.reader.Transmit(within(t), []byte{0x00, 0xA4, 0x00, 0x0C, 0x02, 0x3F, 0x00})
 			answer <- err
 		}()
 		h := k.nextHeld(t)
-		require.Equal(t, []byte{0x00, 0xA4, 0x00, 0x0C, 0x02, 0x3F, 0x00}, h.tpdu)
-		require.ErrorIs(t, k.front.Mute(h.id+1), card.ErrStale)
-		require.NoError(t, k.front.Mute(h.id))
+		require.Equal(t, []byte{0x00, 0xA4, 0x00, 0x0C, 0x02, 0x3F, 0x00}, h.TPDU)
+		require.ErrorIs(t, k.front.Mute(h.ID+1), card.ErrStale)
+		require.NoError(t, k.front.Mute(h.ID))
 		require.Error(t, <-answer, "no status word is invented")
-		require.ErrorIs(t, k.front.Answer(h.id, []byte{0x90, 0x00}), card.ErrStale)
+		require.ErrorIs(t, k.front.Answer(h.ID, []byte{0x90, 0x00}), card.ErrStale)
 		k.waitLines(t, card.Lines{})
 		require.NoError(t, d.reader.WaitNoCard(within(t)))
-		k.keep(false)
+		k.Hold(false)
 		powerOn(t, d.reader)
 		require.Equal(t, "9000", send(t, d.reader, selectUSIM))
 	}},
 	{"pcscd is restarted under a command", func(t *testing.T, d *desktop, k *desk) {
 		powerOn(t, d.reader)
-		k.keep(true)
+		k.Hold(true)
 		answer := make(chan error, 1)
 		old := d.reader
 		go func() {
@@ -206,8 +200,8 @@ var behaviours = []struct {
 		d.restart(t)
 		require.Error(t, <-answer)
 		k.waitLines(t, card.Lines{})
-		require.ErrorIs(t, k.front.Answer(h.id, []byte{0x90, 0x00}), card.ErrStale)
-		k.keep(false)
+		require.ErrorIs(t, k.front.Answer(h.ID, []byte{0x90, 0x00}), card.ErrStale)
+		k.Hold(false)
 		powerOn(t, d.reader)
 		require.Equal(t, "9000", send(t, d.reader, selectUSIM))
 	}},

@@ -18,12 +18,12 @@ func TestDebiansPrograms(t *testing.T) {
 	c := rig.Client(0)
 	_, err = c.WaitCard(within(t))
 	require.NoError(t, err)
-	iccid, err := k.sim.Binary(0x2FE2)
+	iccid, err := k.Card.Binary(0x2FE2)
 	require.NoError(t, err)
 	rand := [16]byte{0xAA, 15: 0x55}
 
 	t.Run("opensc-tool", func(t *testing.T) {
-		autn, res, ck, ik := k.sim.Milenage().Challenge(rand, k.sim.SQN()+32, [2]byte{0x80})
+		autn, res, ck, ik := k.Card.Milenage().Challenge(rand, k.Card.SQN()+32, [2]byte{0x80})
 		// With Le: OpenSC knows that a T=0 card wants none, and gets the response.
 		got, err := rig.OpenSCTool(within(t), 0,
 			"00A4080C022FE2", "00B000000A", "00A4040C07A0000000871002",
@@ -34,7 +34,7 @@ func TestDebiansPrograms(t *testing.T) {
 		require.Regexp(t, "^DB08"+upper(res[:])+"10"+upper(ck[:])+"10"+upper(ik[:])+"08.{16}9000$", upper(got[3]))
 	})
 	t.Run("scriptor", func(t *testing.T) {
-		autn, res, ck, ik := k.sim.Milenage().Challenge(rand, k.sim.SQN()+32, [2]byte{0x80})
+		autn, res, ck, ik := k.Card.Milenage().Challenge(rand, k.Card.SQN()+32, [2]byte{0x80})
 		got, err := rig.Scriptor(within(t), 0,
 			"00A4080C022FE2", "00B000000A", "00A4040C07A0000000871002",
 			"008800812210"+upper(rand[:])+"10"+upper(autn[:]), "00C0000035")

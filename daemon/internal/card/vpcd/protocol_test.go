@@ -41,13 +41,13 @@ func TestAnswerDoesNotSurviveAReset(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r, k := inReader(t)
-			k.keep(true)
+			k.Hold(true)
 			require.NoError(t, r.Write(within(t), []byte{0, 7, 0x00, 0xA4, 0x00, 0x0C, 0x02, 0x3F, 0x00}))
 			h := k.nextHeld(t)
 			require.NoError(t, r.Write(within(t), []byte{0, 1, tt.control}))
 			k.waitLines(t, tt.edge)
-			require.ErrorIs(t, k.front.Answer(h.id, []byte{0x90, 0x00}), card.ErrStale)
-			require.ErrorIs(t, k.front.Mute(h.id), card.ErrStale)
+			require.ErrorIs(t, k.front.Answer(h.ID, []byte{0x90, 0x00}), card.ErrStale)
+			require.ErrorIs(t, k.front.Mute(h.ID), card.ErrStale)
 			atr, err := r.ATR(within(t))
 			require.NoError(t, err)
 			require.Equal(t, []byte(cardfake.Default().ATR), atr)
@@ -70,14 +70,14 @@ func TestEveryEdgeIsReportedOnceAndInOrder(t *testing.T) {
 	var got []card.Lines
 	for len(got) < 4 {
 		select {
-		case l := <-k.lines:
+		case l := <-k.Edges:
 			got = append(got, l)
 		case <-time.After(patience):
 			require.Fail(t, "too few edges", "%+v", got)
 		}
 	}
 	require.Equal(t, []card.Lines{{Powered: true, Clock: true, Reset: true}, on, {}, on}, got)
-	require.Empty(t, k.lines)
+	require.Empty(t, k.Edges)
 }
 
 // What no pcscd sends costs the connection, and only that.
@@ -94,11 +94,11 @@ func TestBadPeerLosesTheCardForAMoment(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r, k := inReader(t)
-			k.keep(tt.hold)
+			k.Hold(tt.hold)
 			require.NoError(t, r.Write(within(t), tt.raw))
 			k.waitLines(t, card.Lines{})
 			require.NoError(t, r.WaitNoCard(within(t)))
-			k.keep(false)
+			k.Hold(false)
 			powerOn(t, r)
 			require.Equal(t, "9000", send(t, r, selectUSIM))
 		})
@@ -107,15 +107,15 @@ func TestBadPeerLosesTheCardForAMoment(t *testing.T) {
 
 func TestAnswerIsRefusedIfItIsNone(t *testing.T) {
 	r, k := inReader(t)
-	k.keep(true)
+	k.Hold(true)
 	require.NoError(t, r.Write(within(t), []byte{0, 4, 0, 0x44, 0, 0}))
 	h := k.nextHeld(t)
 	for _, n := range []int{0, 1, card.MaxResponse + 1} {
-		require.ErrorContains(t, k.front.Answer(h.id, make([]byte, n)), "expected 2..258")
+		require.ErrorContains(t, k.front.Answer(h.ID, make([]byte, n)), "expected 2..258")
 	}
 	require.ErrorIs(t, k.front.Answer(0, []byte{0x90, 0x00}), card.ErrStale)
-	require.NoError(t, k.front.Answer(h.id, []byte{0x90, 0x00}), "it is still pending")
-	require.ErrorIs(t, k.front.Answer(h.id, []byte{0x90, 0x00}), card.ErrStale, "once")
+	require.NoError(t, k.front.Answer(h.ID, []byte{0x90, 0x00}), "it is still pending")
+	require.ErrorIs(t, k.front.Answer(h.ID, []byte{0x90, 0x00}), card.ErrStale, "once")
 }
 
 func TestFrontWithoutPcscdWaitsForIt(t *testing.T) {
