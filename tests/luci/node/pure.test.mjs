@@ -144,7 +144,7 @@ test('the timeline draws a failover from where it began', () => {
 	const lanes = timeline.lanes(events, to - 21600, to, good);
 	assert.deepEqual(lanes.map(l => l.name), [ 'state', 'data', 'control' ]);
 	assert.deepEqual(lanes[0].spans.map(s => s.value), [ 'operational', 'ride_through', 'operational' ]);
-	assert.deepEqual(lanes[2].spans.map(s => [ s.value, s.to - s.from ]), [ [ 'primary', 21600 - 3592 ], [ 'iot', 3592 ] ]);
+	assert.deepEqual(lanes[2].spans.map(s => [ s.value, s.to - s.from ]), [ [ 'primary', 7200 - 3592 ], [ 'iot', 3592 ] ]);
 	assert.deepEqual(lanes[1].spans.map(s => s.value), [ 'primary' ], 'no move: what is so now');
 	for (const lane of lanes)
 		for (const [ i, span ] of lane.spans.entries()) {

@@ -34,8 +34,11 @@ return baseclass.extend({
 		]);
 	},
 
+	/* Says something in LuCI's own place for it; the last word replaces the one
+	   before. */
 	tell(kind, text) {
-		ui.addNotification(null, E('p', {}, [ text ]), kind);
+		this.said?.remove();
+		this.said = ui.addNotification(null, E('p', {}, [ text ]), kind);
 	},
 
 	/* Steps of a test, one line each. */

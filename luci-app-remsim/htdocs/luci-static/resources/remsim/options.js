@@ -91,9 +91,9 @@ const sections = {
 
 	modem(s, c) {
 		const found = setup.choices(c.found);
-		choice(s, 'role', _('Used for'), null, [ [ 'primary', _('user traffic') ], [ 'iot', _('control traffic') ] ], 'primary').modalonly = false;
-		proposed(s, 'match', _('Modem'), _('Which one it is. A USB path names the socket, IMEI and serial number the device.'), found.match, 'match').modalonly = false;
-		proposed(s, 'network', _('Interface'), _('The interface under Network that belongs to this modem.'), found.network, 'network').modalonly = false;
+		choice(s, 'role', _('Used for'), null, [ [ 'primary', _('user traffic') ], [ 'iot', _('control traffic') ] ], 'primary').modalonly = undefined;
+		proposed(s, 'match', _('Modem'), _('Which one it is. A USB path names the socket, IMEI and serial number the device.'), found.match, 'match').modalonly = undefined;
+		proposed(s, 'network', _('Interface'), _('The interface under Network that belongs to this modem.'), found.network, 'network').modalonly = undefined;
 		proposed(s, 'network_remote', _('Interface with the remote card'), _('Another one while the remote card is in, with its APN and PIN. Empty: the same.'), found.network, 'network');
 		choice(s, 'source', _('Card'), _('Which card the modem shall use.'), [ [ 'remote', _('remote card') ], [ 'local', _('local card') ] ]);
 		choice(s, 'fallback', _('Without a remote card'), _('A switch of cards costs 10 to 60 s without the link.'), [ [ 'none', _('wait for it') ], [ 'local', _('use the local card') ] ], 'none');
@@ -113,22 +113,22 @@ const sections = {
 	},
 
 	link(s, c) {
-		proposed(s, 'network', _('Interface'), _('A link that is no modem of ours: wired, satellite.'), setup.choices(c.found).network, 'network').modalonly = false;
+		proposed(s, 'network', _('Interface'), _('A link that is no modem of ours: wired, satellite.'), setup.choices(c.found).network, 'network').modalonly = undefined;
 		flag(s, 'metered', _('Metered'), null, '0');
-		choice(s, 'user_traffic', _('User traffic'), null, traffic(), 'always').modalonly = false;
+		choice(s, 'user_traffic', _('User traffic'), null, traffic(), 'always').modalonly = undefined;
 	},
 
 	server(s) {
 		host(s, 'host', _('Where the remsim-server is. It and this router ping each other every 30 s.'));
-		number(s, 'port', _('Port'), null, 'port', '9998').modalonly = false;
+		number(s, 'port', _('Port'), null, 'port', '9998').modalonly = undefined;
 		tls(s);
 	},
 
 	bank(s, c) {
 		host(s, 'host', _('Where the bank is. Without modems below: a correction for a bank that a server announces.'));
-		number(s, 'port', _('Port'), null, 'port', '9999').modalonly = false;
-		number(s, 'bank_id', _('Bank id'), null, 'range(0,1023)', '1').modalonly = false;
-		number(s, 'slot', _('Slot'), _('Of the first modem; each further one gets the next.'), 'range(0,1023)', '0').modalonly = false;
+		number(s, 'port', _('Port'), null, 'port', '9999').modalonly = undefined;
+		number(s, 'bank_id', _('Bank id'), null, 'range(0,1023)', '1').modalonly = undefined;
+		number(s, 'slot', _('Slot'), _('Of the first modem; each further one gets the next.'), 'range(0,1023)', '0').modalonly = undefined;
 		const modems = s.option('DynamicList', 'modem', _('Modems'), _('Modems that use this bank directly, without a server.'));
 		c.names('modem').forEach(n => modems.value(n, n));
 		modems.modalonly = true;
@@ -167,9 +167,9 @@ const sections = {
 	budget(s, c) {
 		const link = s.option('ListValue', 'link', _('Link'));
 		[ ...c.names('modem'), ...c.names('link') ].forEach(n => link.value(n, n));
-		number(s, 'monthly_mb', _('Megabytes a month'), null, 'range(1,10000000)', '10').modalonly = false;
-		number(s, 'reset_day', _('First day of its month'), null, 'range(1,31)', '1').modalonly = false;
-		choice(s, 'at_limit', _('At the limit'), null, [ [ 'warn', _('only say so') ], [ 'essential', _('only what keeps the card alive passes') ], [ 'stop', _('nothing passes') ] ], 'essential').modalonly = false;
+		number(s, 'monthly_mb', _('Megabytes a month'), null, 'range(1,10000000)', '10').modalonly = undefined;
+		number(s, 'reset_day', _('First day of its month'), null, 'range(1,31)', '1').modalonly = undefined;
+		choice(s, 'at_limit', _('At the limit'), null, [ [ 'warn', _('only say so') ], [ 'essential', _('only what keeps the card alive passes') ], [ 'stop', _('nothing passes') ] ], 'essential').modalonly = undefined;
 	},
 
 	hook(s) {

@@ -39,10 +39,11 @@ return baseclass.extend({
 	},
 
 	/* Lanes between from and to, the page's now. A role's lane begins with the
-	   link that the first failover left; without any, with what is so now. What
-	   is not known stays empty. */
+	   link that the first failover left, at the daemon's start; without any, with
+	   what is so now. What is not known stays empty. */
 	lanes(events, from, to, status) {
 		const lanes = { state: [], data: [], control: [] };
+		const born = Math.max(from, (status.time || to) - (status.uptime_s || 0));
 		for (const entry of [ ...events ].sort((a, b) => a.id - b.id)) {
 			if (entry.time > to)
 				continue;
@@ -51,15 +52,15 @@ return baseclass.extend({
 			} else if (entry.kind == 'failover' && lanes[entry.data?.role]) {
 				const spans = lanes[entry.data.role], at = entry.time - Math.round(length(entry.data) / 1000);
 				if (!spans.length)
-					add(spans, from, to, link(entry.data.from ?? ''), '');
+					add(spans, Math.min(born, at), to, link(entry.data.from ?? ''), '');
 				add(spans, at, to, link(entry.data.to ?? ''), entry.text);
 			}
 		}
 		for (const role of [ 'data', 'control' ])
 			if (!lanes[role].length && status.failover[role])
-				add(lanes[role], Math.max(from, status.failover.since || from), to, link(status.failover[role]), status.failover.reason ?? '');
+				add(lanes[role], Math.max(born, status.failover.since || 0), to, link(status.failover[role]), status.failover.reason ?? '');
 		if (!lanes.state.length && status.state)
-			add(lanes.state, from, to, { value: status.state, ...words.state(status.state) }, status.reason);
+			add(lanes.state, born, to, { value: status.state, ...words.state(status.state) }, status.reason);
 		return Object.entries(this.titles()).map(([ name, title ]) => ({
 			name, title,
 			spans: lanes[name].filter(span => span.to > from).map(span => ({ ...span, from: Math.max(span.from, from) })),

@@ -28,7 +28,7 @@ return baseclass.extend({
 	]),
 
 	card: table([
-		[ 'none', [ () => _('local card'), 'calm' ] ],
+		[ 'none', [ () => _('none'), 'calm' ] ],
 		[ 'absent', [ () => _('no card'), 'bad' ] ],
 		[ 'present', [ () => _('shown, not in use'), 'warn' ] ],
 		[ 'powered', [ () => _('powered'), 'warn' ] ],

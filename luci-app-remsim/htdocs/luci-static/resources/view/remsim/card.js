@@ -122,7 +122,7 @@ return view.extend({
 		dom.content(this.list, [ widgets.table([ _('Time'), _('Command'), _('Answer'), _('Took') ], [ ...this.apdus ].reverse().map(a => [
 			format.time(a.time),
 			[ E('strong', {}, [ a.name ]), E('br'), E('code', {}, [ format.cut(a.command, 60) ]) ],
-			[ a.status, E('br'), E('code', {}, [ format.cut(a.response, 60) ]) ],
+			[ a.status, ...(a.response ? [ E('br'), E('code', {}, [ format.cut(a.response, 60) ]) ] : []) ],
 			[ format.number(a.ms, 'ms', 1), E('br'), draw.svg('svg', { width: 80, height: 6, 'aria-hidden': 'true' }, [ draw.svg('rect', { width: Math.max(1, 80 * a.ms / longest), height: 6, fill: 'currentColor', 'fill-opacity': .5 }) ]) ],
 		]), _('No command since tracing began.')) ]);
 	},

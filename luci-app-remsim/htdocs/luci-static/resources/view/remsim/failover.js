@@ -96,7 +96,7 @@ return view.extend({
 	},
 
 	render(rights) {
-		Object.assign(this, { rights, span: '6h', events: [], lanes: E('div', {}, []) });
+		Object.assign(this, { rights, span: '1h', events: [], lanes: E('div', {}, []) });
 		const spans = widgets.select(Object.keys(chart.spans).map(s => [ s, s ]), this.span, s => {
 			this.span = s;
 			if (live.state)
