@@ -8,6 +8,7 @@ import (
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/config"
 	"github.com/terminills/remsim-openwrt/daemon/internal/gpio"
+	"github.com/terminills/remsim-openwrt/daemon/internal/meter"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 	"github.com/terminills/remsim-openwrt/daemon/internal/route"
 )
@@ -31,7 +32,7 @@ func Cleanup(ctx context.Context, o Options, d Drivers) ([]Cleaned, error) {
 	}
 	defer unlock()
 	var done []Cleaned
-	for _, clean := range []func(context.Context, Options, Drivers) []Cleaned{cleanCards, cleanRoutes} {
+	for _, clean := range []func(context.Context, Options, Drivers) []Cleaned{cleanCards, cleanRoutes, cleanMeter} {
 		done = append(done, clean(ctx, o, d)...)
 	}
 	return done, nil
@@ -55,6 +56,24 @@ func cleanRoutes(_ context.Context, _ Options, d Drivers) (done []Cleaned) {
 		done = append(done, Cleaned{"rules and routes", err})
 	}
 	return done
+}
+
+// cleanMeter takes counters and fences out of the packet filter.
+func cleanMeter(ctx context.Context, _ Options, d Drivers) []Cleaned {
+	const what = "counters and fences of the links"
+	if d.Meter == nil {
+		return nil
+	}
+	removed, err := d.Meter.Remove(ctx)
+	switch {
+	case errors.Is(err, meter.ErrNoProgram): // without nft there never was a table
+		return nil
+	case err != nil:
+		return []Cleaned{{what, err}}
+	case removed:
+		return []Cleaned{{What: what}}
+	}
+	return nil
 }
 
 // cleanCards turns the SIM lines to the local cards. The modem notices by itself or

@@ -9,6 +9,7 @@ import (
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/app"
 	"github.com/terminills/remsim-openwrt/daemon/internal/gpio/gpiofake"
+	"github.com/terminills/remsim-openwrt/daemon/internal/meter/meterfake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 	"github.com/terminills/remsim-openwrt/daemon/internal/route"
 	"github.com/terminills/remsim-openwrt/daemon/internal/route/routefake"
@@ -44,14 +45,18 @@ func TestCleanup(t *testing.T) {
 	require.NoError(t, kernel.Foreign(foreign))
 	before := kernel.String()
 	require.NoError(t, kernel.AddRule(route.Rule{Family: route.IPv6, Pref: 400, Protocol: route.Protocol, Mark: 1 << 28, Mask: 15 << 28, Table: 17201}))
-	d := app.Drivers{GPIO: lines, Routes: func() (route.Kernel, error) { return kernel, nil }}
+	filter := meterfake.New()
+	require.NoError(t, filter.Apply(t.Context(), []model.MeterLink{{Name: "iot", Number: 1, Device: "wwan1", Fence: true}}))
+	d := app.Drivers{GPIO: lines, Routes: func() (route.Kernel, error) { return kernel, nil }, Meter: filter}
 
 	done, err := app.Cleanup(t.Context(), o, d)
 	require.NoError(t, err)
 	require.Equal(t, []app.Cleaned{
 		{What: "modem primary: local card by line primary-sim"},
 		{What: "IPv6 rule 400: from all fwmark 0x10000000/0xf0000000 lookup 17201"},
+		{What: "counters and fences of the links"},
 	}, done)
+	require.Equal(t, "no table\n", filter.String())
 	require.Equal(t, before, kernel.String())
 	require.Regexp(t, `primary-sim +output low`, lines.String())
 	require.Regexp(t, `second-sim +output high`, lines.String())

@@ -240,7 +240,7 @@ func (e *Engine) leaks(l *link) []health.Condition {
 
 // lookPause is the shortest time between two readings that somebody's look at the
 // status brings about.
-const lookPause = 15 * time.Second
+const lookPause = 5 * time.Second
 
 // Look tells that somebody looks at the status: the counters are read soon, so
 // that the next look shows what is.

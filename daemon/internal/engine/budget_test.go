@@ -175,7 +175,7 @@ func TestALookAtTheStatusReadsTheCounters(t *testing.T) {
 		}
 		b.tell()
 		require.Equal(t, int64(1), b.MeterPlan().Get().Generation, "a page that polls is not a reading each time")
-		time.Sleep(15 * time.Second)
+		time.Sleep(5 * time.Second)
 		b.Look()
 		b.tell()
 		require.Equal(t, int64(2), b.MeterPlan().Get().Generation)

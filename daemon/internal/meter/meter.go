@@ -16,8 +16,13 @@ import (
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 )
 
-// ErrNoTable: the table does not exist, or is not one that this version made.
-var ErrNoTable = errors.New("there is no table of ours")
+// Conditions that a caller tells apart.
+var (
+	// ErrNoTable: the table does not exist, or is not one that this version made.
+	ErrNoTable = errors.New("there is no table of ours")
+	// ErrNoProgram: nft is not installed.
+	ErrNoProgram = errors.New("is not installed (package nftables-json)")
+)
 
 // Reading is what the counters say.
 type Reading struct {
@@ -32,8 +37,8 @@ type Kernel interface {
 	Apply(ctx context.Context, links []model.MeterLink) error
 	// Read reads the counters; ErrNoTable if the table is gone.
 	Read(ctx context.Context) (Reading, error)
-	// Remove takes the table away. There need not be one.
-	Remove(ctx context.Context) error
+	// Remove takes the table away and tells whether there was one.
+	Remove(ctx context.Context) (removed bool, err error)
 	// Watch calls removed whenever a table of the packet filter was deleted,
 	// whoever owned it, until ctx ends.
 	Watch(ctx context.Context, removed func()) error
@@ -153,7 +158,7 @@ func (m *Meter) clear(ctx context.Context) {
 	if m.applied != nil && len(m.applied) == 0 {
 		return
 	}
-	if err := m.opts.Kernel.Remove(ctx); err != nil {
+	if _, err := m.opts.Kernel.Remove(ctx); err != nil {
 		m.applied = nil // tried again with the next change
 		m.tell(Reading{}, err)
 		m.pause = slowest

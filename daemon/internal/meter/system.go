@@ -45,7 +45,7 @@ func (s *System) Apply(ctx context.Context, links []model.MeterLink) error {
 	have, err := s.Read(ctx)
 	if errors.Is(err, ErrNoTable) {
 		// A table of that name with another layout is an older version's.
-		if err = s.Remove(ctx); err == nil {
+		if _, err = s.Remove(ctx); err == nil {
 			have.Epoch = newEpoch()
 		}
 	}
@@ -147,10 +147,12 @@ func (s *System) Read(ctx context.Context) (Reading, error) {
 }
 
 // Remove implements Kernel.
-func (s *System) Remove(ctx context.Context) error {
-	// Adding it first makes deleting it work whether it was there or not.
-	_, err := s.nft(ctx, fmt.Sprintf("add table %[1]s %[2]s\ndelete table %[1]s %[2]s\n", family, table), "-f", "-")
-	return err
+func (s *System) Remove(ctx context.Context) (bool, error) {
+	_, err := s.nft(ctx, "", "delete", "table", family, table)
+	if errors.Is(err, ErrNoTable) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // nft runs the program with stdin and returns what it prints.
@@ -170,8 +172,8 @@ func (s *System) nft(ctx context.Context, stdin string, args ...string) ([]byte,
 	case err == nil:
 		return out.b.Bytes(), nil
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s is not installed (package nftables-json)", s.program)
-	case strings.Contains(said.b.String(), "No such file or directory") && args[0] == "-j":
+		return nil, fmt.Errorf("%s %w", s.program, ErrNoProgram)
+	case strings.Contains(said.b.String(), "No such file or directory") && args[0] != "-f":
 		return nil, ErrNoTable
 	case strings.Contains(said.b.String(), "JSON support not compiled"):
 		return nil, errors.New("this nft cannot write JSON: install nftables-json in place of nftables-nojson")

@@ -100,14 +100,15 @@ func (f *Fake) Read(context.Context) (meter.Reading, error) {
 func (f *Fake) name() string { return fmt.Sprintf("life%d", f.epoch) }
 
 // Remove implements meter.Kernel.
-func (f *Fake) Remove(context.Context) error {
+func (f *Fake) Remove(context.Context) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.broken != nil {
-		return f.broken
+		return false, f.broken
 	}
+	removed := f.exists
 	f.exists, f.links, f.counts = false, nil, nil
-	return nil
+	return removed, nil
 }
 
 // Watch implements meter.Kernel.
