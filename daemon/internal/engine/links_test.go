@@ -269,6 +269,7 @@ func TestSwitchByCommand(t *testing.T) {
 		}
 		_, err := b.Do(b.Context(), model.SwitchRole{Role: "data", Link: "wan"})
 		require.NoError(t, err)
+		b.tell() // plans are set once the command was answered
 		require.Equal(t, "wan", b.PathPlans().Routes.Get().Data)
 		require.Equal(t, []string{"wwan0"}, b.PathPlans().Routes.Get().FlushDevices, "what still runs over the old link is stranded")
 		_, err = b.Do(b.Context(), model.SwitchRole{Role: "data", Link: "auto"})
