@@ -139,6 +139,16 @@ func TestContractOfSmallReplies(t *testing.T) {
 	golden(t, "config.json", model.ConfigReport{OK: false, Path: "/etc/config/remsim", Warnings: []model.Problem{},
 		Errors: []model.Problem{{Section: "primary", Option: "client_id", Value: "2000", Message: "2000 is not accepted: a whole number, 0 to 1023"}},
 		Costs:  []model.Cost{{Setting: "failover.detect=normal on iot, idle (metered)", Seconds: 315, MBMonth: 1.59}, {Setting: "primary.status_interval=600, card_cache=safe", Seconds: 600, MBMonth: 1.29}}})
+	golden(t, "discover.json", model.Found{
+		Modems: []model.FoundModem{
+			{Match: "usb:2-1", Configured: "primary", Network: "wwan0", Device: "/sys/devices/platform/xhci/usb2/2-1", USBPath: "2-1", IMEI: "015550000000002", Maker: "Acme", Model: "Mobile-5G", Revision: "1.0", State: "connected", Netdev: "wwan0", Ports: []model.Port{{Name: "wwan0", Kind: model.PortNet}}},
+			{Device: "/sys/devices/virtual/modem", Maker: hostile, Model: "X", State: "failed", Ports: []model.Port{}}},
+		Fronts:   []model.FrontSeen{{Kind: "cardem", Device: "usb:1-1:0", Serial: "17", Model: "SIMtrace2", FreeFor: []string{"primary"}, Reason: "no other modem uses it"}},
+		Lines:    []model.Line{{Name: "sim-select", Chip: "gpiochip0", Offset: 20, Direction: "output", Role: "sim-select"}, {Chip: "gpiochip0", Offset: 4, Consumer: "led", Direction: "output"}},
+		Networks: []model.FoundNetwork{{Name: "wwan0", Proto: "modemmanager", Device: "wwan0", Up: true, Modem: "usb:2-1"}, {Name: "wan", Proto: "dhcp", Device: "eth0"}},
+		Notes:    []string{},
+	})
+	golden(t, "credential.json", map[string]any{"credentials": []model.Credential{{Kind: "ca", Name: "office", Expires: noon.Unix()}, {Kind: "api_key", Name: "mesh"}}})
 	golden(t, "identities.json", map[string]any{"modems": []model.Identity{{Name: "primary"}}})
 }
 

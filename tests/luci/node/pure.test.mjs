@@ -228,9 +228,10 @@ test('a set-up that lacks something says what', () => {
 });
 
 test('what was found becomes choices, and nothing found is no error', () => {
-	const c = setup.choices({ modems: [ { usb_path: '2-1', manufacturer: 'Acme', model: 'X' }, { serial: 'S1' }, {} ], lines: [ { name: '', chip: 'gpiochip0', offset: 4 } ], networks: [ { name: 'wwan0', proto: 'modemmanager' } ], fronts: [ { kind: 'cardem', device: 'usb:1-1' } ] });
-	assert.deepEqual(c.match, [ [ 'usb:2-1', 'Acme X (USB 2-1)' ], [ 'serial:S1', '(S1)' ] ]);
-	assert.deepEqual(c.line, [ [ 'gpiochip0:4', 'gpiochip0:4' ] ]);
-	assert.deepEqual(c.network[0][0], 'wwan0');
+	const found = contract('discover'), c = setup.choices(found);
+	assert.deepEqual(c.match, [ [ 'usb:2-1', 'Acme Mobile-5G (usb:2-1) is primary' ] ], 'a modem without a lasting name is no choice');
+	assert.deepEqual(c.line.map(([ v ]) => v), [ 'sim-select', 'gpiochip0:4' ]);
+	assert.deepEqual(c.network.map(([ v ]) => v), [ 'wwan0', 'wan' ]);
+	assert.deepEqual([ setup.networkOf(found, 'usb:2-1'), setup.networkOf(found, 'usb:9-9'), setup.frontOf(found, 'usb:1-1:0') ], [ 'wwan0', '', 'cardem' ]);
 	assert.deepEqual(setup.choices(undefined), { match: [], device: [], line: [], network: [] });
 });

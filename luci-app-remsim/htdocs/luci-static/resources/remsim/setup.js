@@ -65,10 +65,7 @@ return baseclass.extend({
 		const list = v => Array.isArray(v) ? v : [];
 		const said = (...parts) => parts.filter(Boolean).join(' ');
 		return {
-			match: list(found?.modems).filter(m => m.usb_path || m.serial).map(m => [
-				m.usb_path ? `usb:${m.usb_path}` : `serial:${m.serial}`,
-				said(m.manufacturer, m.model, m.usb_path ? `(USB ${m.usb_path})` : `(${m.serial})`),
-			]),
+			match: list(found?.modems).filter(m => m.match).map(m => [ m.match, said(m.manufacturer, m.model, `(${m.match})`, m.configured ? _('is %s').format(m.configured) : '') ]),
 			device: list(found?.fronts).filter(f => f.device).map(f => [ f.device, said(f.kind, f.model, f.device) ]),
 			line: list(found?.lines).map(l => {
 				const value = l.name || `${l.chip}:${l.offset}`;
@@ -76,6 +73,11 @@ return baseclass.extend({
 			}),
 			network: list(found?.networks).map(n => [ n.name, said(n.name, n.proto ? `(${n.proto})` : '') ]),
 		};
+	},
+
+	/* The interface that serves a modem which was found. */
+	networkOf(found, match) {
+		return (found?.modems ?? []).find(m => m.match == match)?.network ?? '';
 	},
 
 	/* The kind of front that fits a device which was found. */

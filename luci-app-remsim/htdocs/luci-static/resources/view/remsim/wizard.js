@@ -48,9 +48,21 @@ return view.extend({
 
 	pick(key, label, values) {
 		const all = values.some(([ v ]) => v == this.answers[key]) ? values : [ ...values, [ this.answers[key], this.answers[key] ] ];
-		const node = widgets.select(all, this.answers[key], v => { this.answers[key] = v; this.paint(); }, label);
+		const node = widgets.select(all, this.answers[key], v => { this.choose(key, v); this.paint(); }, label);
 		node.dataset.answer = key;
 		return node;
+	},
+
+	/* What one answer says of others. */
+	choose(key, value) {
+		const a = this.answers;
+		a[key] = value;
+		if (key == 'match')
+			a.network = setup.networkOf(this.found, value) || a.network;
+		if (key == 'device' && value)
+			a.front = setup.frontOf(this.found, value) || a.front;
+		if (key == 'way' && value != 'kept')
+			a.port = value == 'bank' ? '9999' : '9998';
 	},
 
 	modem() {
@@ -58,7 +70,7 @@ return view.extend({
 		return [
 			E('p', {}, [ _('Which modem shall use the remote card? These were found:') ]),
 			match.length ? row(_('Modem'), this.pick('match', _('Modem'), [ [ '', _('choose…') ], ...match ]))
-				: widgets.alert('warn', _('No modem was found.'), [ this.error ?? '', _('Plug it in and check that ModemManager sees it, or enter where it is, as usb:2-1.') ]),
+				: widgets.alert('warn', _('No modem was found.'), [ this.error ?? '', ...(this.found.notes ?? []), _('Plug it in and check that ModemManager sees it, or enter where it is, as usb:2-1.') ]),
 			match.length ? '' : row(_('Modem'), this.input('match', _('Modem'))),
 			row(_('Its interface'), network.length ? this.pick('network', _('Its interface'), [ [ '', _('none yet') ], ...network ]) : this.input('network', _('Its interface')),
 				_('The interface under Network that belongs to this modem.')),
