@@ -17,7 +17,7 @@ run "RSPRO codec (goal: 64-byte TPDU <= 500 ns each way, 0 and <= 1 allocations)
 run "front -> relay -> loopback bank (goal: added p50 <= 50 us, p99 <= 1 ms, 0 allocations)" ./daemon/internal/app ./daemon/internal/relay ./daemon/internal/rspro/client
 echo "   BenchmarkAddedPerTPDU is RoundTrip less RawSocket, measured in turns; StartUpOnLoopback is measured, at a distance of nothing."
 echo "   BenchmarkStartup counts round trips, it does not sleep: s@Nms are seconds of a start-up at N ms a round trip with a card that"
-echo "   takes no time; reboot has storage in the state directory; wireB are frames and TCP/IP headers both ways; x-fewer is off"
+echo "   takes no time, stock-roundtrips those with a bank that does not switch Nagle's algorithm off; reboot has storage; wireB are frames and TCP/IP headers both ways; x-fewer is off"
 echo "   against this mode; goal for warm: round trips <= commands that must reach the card + 2 (docs/CACHE.md)"
 run "front vpcd" ./daemon/internal/card/vpcd
 run "ubus (goal: the object's own work <= 40 us a status call)" ./daemon/internal/ubus ./daemon/internal/api

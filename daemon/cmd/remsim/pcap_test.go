@@ -17,7 +17,7 @@ import (
 
 // traced is a start-up as a session's trace tells it, secrets hidden, and one command
 // without an answer.
-func traced(t *testing.T) []model.APDU {
+func traced(t *testing.T, u cardfake.StartUp) []model.APDU {
 	c := cardfake.New(cardfake.Default())
 	c.Reset(true)
 	for _, w := range cardfake.Wants() {
@@ -25,7 +25,7 @@ func traced(t *testing.T) []model.APDU {
 	}
 	var out []model.APDU
 	var n byte
-	log, err := cardfake.StartUps()[0].Run(func(b []byte) ([]byte, error) { return c.Transmit(b), nil }, func() (rand, autn [16]byte) {
+	log, err := u.Run(func(b []byte) ([]byte, error) { return c.Transmit(b), nil }, func() (rand, autn [16]byte) {
 		n++
 		copy(rand[:], "canary of RAND..")
 		rand[15] = n
@@ -44,7 +44,7 @@ func traced(t *testing.T) []model.APDU {
 }
 
 func TestPCAPHoldsEveryAnsweredAPDU(t *testing.T) {
-	entries := traced(t)
+	entries := traced(t, cardfake.StartUps()[0])
 	var b bytes.Buffer
 	skipped, err := writePCAP(&b, entries)
 	require.NoError(t, err)
@@ -97,7 +97,12 @@ func TestTsharkDecodesTheTrace(t *testing.T) {
 		}
 		t.Skip("needs tshark: Debian package tshark")
 	}
-	entries := traced(t)
+	for _, u := range cardfake.StartUps() {
+		t.Run(u.Name, func(t *testing.T) { tsharkDecodes(t, traced(t, u)) })
+	}
+}
+
+func tsharkDecodes(t *testing.T, entries []model.APDU) {
 	file := filepath.Join(t.TempDir(), "trace.pcap")
 	f, err := os.Create(file)
 	require.NoError(t, err)
@@ -115,6 +120,10 @@ func TestTsharkDecodesTheTrace(t *testing.T) {
 	require.Len(t, lines, len(entries)-1)
 	for i, line := range lines {
 		a := entries[i]
+		if strings.HasPrefix(a.Command, "A088") { // it wants SRES and Kc in the same APDU, which GET RESPONSE brings
+			require.Equal(t, "GSM SIM,0x88,,[Malformed Packet: GSM SIM],_ws.malformed", line)
+			continue
+		}
 		require.Equal(t, "GSM SIM,0x"+strings.ToLower(a.Command[2:4])+",0x"+strings.ToLower(a.Status[:4])+",", line, "%s %s", a.Command, a.Status)
 	}
 }
