@@ -53,6 +53,7 @@ func commands() []command {
 		{"unmap", "[MODEM]", "take the remote card away", runUnmap},
 		{"switch", "data|control LINK|auto", "have a link carry user or control traffic, or give the choice back", runSwitch},
 		{"reset", "[MODEM] [--method auto|soft|modemmanager|gpio|power]", "restart a modem", runReset},
+		{"front", "enable [MODEM] [--undo] [--yes]", "switch UIM Remote on in a Quectel modem's firmware, or back; shows first what it would write", runFront},
 		{"gpio", "[MODEM] sim|reset|power [--dry-run]", "show a GPIO line and what would be done with it", runGPIO},
 		{"history", "METRIC MODEM [--range 1h|6h|24h|7d]", "what was measured", runHistory},
 		{"trace", "[--modem MODEM] [--limit N] [--pcap FILE] [on|off]", "show traced APDUs, secrets hidden, or write them for Wireshark; on and off switch the trace", runTrace},
@@ -67,6 +68,7 @@ func commands() []command {
 
 // cli is what every sub-command shares: its streams and common flags.
 type cli struct {
+	in       io.Reader // answers to questions
 	out, err io.Writer
 	ubus     string
 	json     bool
@@ -81,7 +83,7 @@ func main() {
 
 // run carries out one command line and returns the exit status.
 func run(ctx context.Context, args []string, out, errw io.Writer) int {
-	c := &cli{out: out, err: errw}
+	c := &cli{in: os.Stdin, out: out, err: errw}
 	if len(args) == 0 || args[0] == "-h" || args[0] == "--help" || args[0] == "help" {
 		usage(out)
 		return exitOK

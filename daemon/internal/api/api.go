@@ -31,6 +31,8 @@ type Backend interface {
 	Test(ctx context.Context, target, name string) ([]model.Step, error)
 	// LinePlan shows a modem's GPIO line and what would be done with it.
 	LinePlan(modem string, use model.LineUse) (model.LinePlan, error)
+	// SwitchFirmware tells how a modem's own switch for UIM Remote stands, or turns it.
+	SwitchFirmware(ctx context.Context, r model.FirmwareSwitchRequest) (model.FirmwareSwitch, error)
 	// Trace returns traced APDUs of a modem after since, oldest first.
 	Trace(modem string, since int64, limit int) ([]model.APDU, error)
 	// Discover looks what is there and could be configured.
@@ -147,6 +149,7 @@ func (a *API) Methods() []ubus.Method {
 		{Name: "tracing", Args: args("modem", ubus.String, "on", ubus.Bool), Handler: a.tracing},
 		{Name: "reset", Args: args("modem", ubus.String, "method", ubus.String), Handler: a.reset},
 		{Name: "gpio", Args: args("modem", ubus.String, "line", ubus.String, "dry_run", ubus.Bool), Handler: a.gpio},
+		{Name: "front", Args: args("modem", ubus.String, "action", ubus.String, "old", ubus.String, "interrupt", ubus.Bool), Handler: a.front},
 		{Name: "history", Args: args("metric", ubus.String, "subject", ubus.String, "range", ubus.String), Handler: a.history},
 		{Name: "discover", Handler: a.discover},
 		{Name: "credential", Args: args("kind", ubus.String, "name", ubus.String, "pem", ubus.String), Handler: a.credential},

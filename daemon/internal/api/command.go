@@ -138,6 +138,30 @@ func (a *API) gpio(_ context.Context, req *ubus.Request) {
 	a.answer(req, plan, err)
 }
 
+// frontActions are the words that `front` takes for what to do.
+var frontActions = []string{"plan", "enable", "undo"}
+
+func (a *API) front(ctx context.Context, req *ubus.Request) {
+	modem, err1 := req.Args.Text("modem", "")
+	action, err2 := req.Args.Text("action", "plan")
+	old, err3 := req.Args.Text("old", "")
+	interrupt, err4 := req.Args.Bool("interrupt", false)
+	err := firstOf(err1, err2, err3, err4)
+	switch {
+	case err != nil:
+	case !slices.Contains(frontActions, action):
+		err = invalid("argument action: %q is not one of %s", action, strings.Join(frontActions, " "))
+	case action == "enable" && old == "":
+		err = invalid("argument old is missing: it is the value of the plan, so that nothing else is overwritten")
+	}
+	if err != nil {
+		a.refuse(req, err)
+		return
+	}
+	done, err := a.backend.SwitchFirmware(ctx, model.FirmwareSwitchRequest{Modem: modem, Action: action, Old: old, Interrupt: interrupt})
+	a.answer(req, done, err)
+}
+
 func firstOf(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {

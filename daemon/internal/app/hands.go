@@ -44,10 +44,13 @@ type hands struct {
 	asker asker
 
 	looked model.ModemPlan // the one that neighbours were looked for with
+
+	asks   chan func(ctx context.Context, plan model.ModemPlan) // one-off work for somebody who waits
+	asking bool                                                 // such work is under way
 }
 
 func (a *App) newHands(m engine.Modem, s map[model.LineUse]gpio.Spec, front card.Front) *hands {
-	h := &hands{app: a, modem: m.Name, plans: a.engine.Plans(m.Name), specs: s, lines: make(map[model.LineUse]*gpio.Line), off: make(map[model.LineUse]string), done: make(chan struct{}, 1)}
+	h := &hands{app: a, modem: m.Name, plans: a.engine.Plans(m.Name), specs: s, lines: make(map[model.LineUse]*gpio.Line), off: make(map[model.LineUse]string), done: make(chan struct{}, 1), asks: make(chan func(context.Context, model.ModemPlan))}
 	h.slot, _ = front.(card.SlotSelector)
 	h.asker = asker{app: a, modem: m.Name, match: m.Match}
 	return h
@@ -67,7 +70,9 @@ func (h *hands) run(ctx context.Context) error {
 		h.checkPower()
 		h.begin(ctx)
 		plan := h.plans.Modem.Get()
-		h.asker.set(ctx, plan.AskAT, plan)
+		if !h.asking { // who asks has the AT port
+			h.asker.set(ctx, plan.AskAT, plan)
+		}
 		if plan != h.looked {
 			h.looked = plan
 			h.app.neighbours.poke()
@@ -81,13 +86,25 @@ func (h *hands) run(ctx context.Context) error {
 		case <-h.plans.Switch.Changed():
 		case <-h.plans.Modem.Changed():
 		case <-h.done:
-			h.busy = false
+			h.busy, h.asking = false, false
+		case ask := <-h.free():
+			h.asker.stop()
+			h.asking, h.yield = true, nil
+			h.work(func() { ask(ctx, plan) })
 		case <-retry.C:
 			if h.again.Swap(false) {
 				h.tried = model.ModemPlan{}
 			}
 		}
 	}
+}
+
+// free is where one-off work comes from, while nothing else is done to the modem.
+func (h *hands) free() <-chan func(context.Context, model.ModemPlan) {
+	if h.busy {
+		return nil
+	}
+	return h.asks
 }
 
 func (h *hands) close() {

@@ -272,9 +272,12 @@ func (s *session) awaitMarker(ctx context.Context, pending *int) (answered, refu
 				seen = true
 			case ended && seen:
 				seen, answered, *pending = false, true, *pending-1
-				if *pending == 0 {
+				if *pending == 0 && s.marked {
 					return true, false, nil
 				}
+				// The first one of a session may belong to the port's last owner,
+				// who asked the same: ours is still to come then.
+				*pending = max(*pending, 0)
 				quiet.Reset(s.c.opt.Quiet)
 			case ended && !s.marked && !answered && unsupported(ferr):
 				refused = true

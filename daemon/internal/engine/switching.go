@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -31,6 +32,17 @@ func (e *Engine) switchCards(now time.Time) (wake time.Time) {
 		wake = earliest(wake, d.WakeAt)
 	}
 	return wake
+}
+
+// Switching names what is being done to a modem by a card switch or a reset, "" for
+// nothing.
+func (e *Engine) Switching(ctx context.Context, modem string) (what string, err error) {
+	err = e.do(ctx, func(time.Time) {
+		if m := e.find(modem); m != nil && m.status.Running {
+			what = orElse(m.status.Step, "a card switch")
+		}
+	})
+	return what, err
 }
 
 // switchInput is everything that the card switch of m looks at.

@@ -26,9 +26,11 @@ type Modem struct {
 	echo     bool
 	cmee     string
 	hang     bool
-	held     map[string]bool // answers kept back until Release
-	waiting  []string        // what is kept back
-	piece    int             // write so many bytes at a time, 0: all
+	held     map[string]bool   // answers kept back until Release
+	waiting  []string          // what is kept back
+	items    map[string]string // of the file system, by path, in hex
+	readOnly bool              // they keep their value whatever is written
+	piece    int               // write so many bytes at a time, 0: all
 	received []string
 	ptmx     *os.File
 	tty      *os.File
@@ -43,7 +45,7 @@ func New(dir, persona string) (*Modem, error) {
 	if !ok {
 		return nil, fmt.Errorf("no persona %q", persona)
 	}
-	m := &Modem{path: filepath.Join(dir, "tty"), answers: map[string][]string{}, held: map[string]bool{}, echo: true, cmee: "0", sets: setters()}
+	m := &Modem{path: filepath.Join(dir, "tty"), answers: map[string][]string{}, held: map[string]bool{}, items: map[string]string{}, echo: true, cmee: "0", sets: setters()}
 	for cmd, text := range common() {
 		m.answers[cmd] = text
 	}
@@ -140,6 +142,21 @@ func (m *Modem) Set(cmd string, lines ...string) {
 	defer m.mu.Unlock()
 	m.answers[cmd] = lines
 }
+
+// SetItem gives the modem's file system an item, with its value in hexadecimal digits.
+func (m *Modem) SetItem(path, value string) {
+	m.change(func() { m.items[strings.ToUpper(path)] = value })
+}
+
+// Item is the value of an item.
+func (m *Modem) Item(path string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.items[strings.ToUpper(path)]
+}
+
+// FreezeItems has the modem say OK to what is written to an item, and keep the old value.
+func (m *Modem) FreezeItems() { m.change(func() { m.readOnly = true }) }
 
 // Echo is ATE1 or ATE0.
 func (m *Modem) Echo(on bool) { m.change(func() { m.echo = on }) }
@@ -285,12 +302,33 @@ func (m *Modem) answer(text string) string {
 		return m.frame([]string{"OK"})
 	}
 	name, value, ok := strings.Cut(text, "=")
+	if name == "+QNVFR" || name == "+QNVFW" {
+		return m.frame(m.item(name, value))
+	}
 	query, known := m.sets[name+"="]
 	if _, has := m.answers[query]; ok && known && has {
 		m.answers[query] = []string{strings.TrimSuffix(query, "?") + ": " + value, "OK"}
 		return m.frame([]string{"OK"})
 	}
 	return m.frame([]string{"ERROR"})
+}
+
+// item reads or writes an item of the file system, as Quectel's modems do: "path" for
+// +QNVFR, "path",HEX for +QNVFW.
+func (m *Modem) item(name, value string) []string {
+	path, hex, writes := strings.Cut(strings.TrimPrefix(value, `"`), `",`)
+	path = strings.TrimSuffix(path, `"`)
+	old, has := m.items[path]
+	switch {
+	case !has || writes != (name == "+QNVFW"):
+		return []string{"+CME ERROR: 4"}
+	case writes && !m.readOnly:
+		m.items[path] = hex
+		return []string{"OK"}
+	case writes:
+		return []string{"OK"}
+	}
+	return []string{name + ": " + old, "OK"}
 }
 
 // frame dresses lines as V.250 §5.7.1 says. Numeric errors need +CMEE=1.

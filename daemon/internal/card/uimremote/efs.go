@@ -28,6 +28,8 @@ var (
 	ErrNoItem = errors.New("the modem's firmware has no switch for UIM Remote")
 	// ErrChanged: the modem is not as the plan or the backup says.
 	ErrChanged = errors.New("the modem is not the one, or not in the state, that this was made for")
+	// ErrAnswer: what the modem said, or what a backup holds, is not understood.
+	ErrAnswer = errors.New("not understood")
 	// ErrNotWritten: the modem said OK and the item is as it was.
 	ErrNotWritten = errors.New("the modem did not take the value")
 )
@@ -122,6 +124,16 @@ func Apply(ctx context.Context, at AT, p Plan, backupFile string) error {
 	return writeItem(ctx, at, p.New)
 }
 
+// Kept tells what a backup file holds: the value that Undo writes back, "" if there is no
+// backup.
+func Kept(backupFile string) (value string, err error) {
+	b, err := readBackup(backupFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	return b.Value, err
+}
+
 // Undo writes the value in the backup file to the modem again and reads it back; then
 // it removes the file. Like Apply it takes effect when the modem restarts.
 func Undo(ctx context.Context, at AT, backupFile string) error {
@@ -152,14 +164,14 @@ func quectelModel(ctx context.Context, at AT) (string, error) {
 		return "", fmt.Errorf("ask the modem's manufacturer: %w", err)
 	}
 	if len(maker) == 0 || !strings.Contains(strings.ToLower(maker[0]), "quectel") {
-		return "", ErrNotQuectel
+		return "", fmt.Errorf("%w; it says %q", ErrNotQuectel, maker)
 	}
 	model, err := at.Do(ctx, "AT+CGMM")
 	if err != nil {
 		return "", fmt.Errorf("ask the modem's model: %w", err)
 	}
 	if len(model) == 0 || strings.TrimSpace(model[0]) == "" {
-		return "", fmt.Errorf("ask the modem's model: %w: an empty answer", ErrMalformed)
+		return "", fmt.Errorf("ask the modem's model: %w: an empty answer", ErrAnswer)
 	}
 	return strings.TrimSpace(model[0]), nil
 }
@@ -184,7 +196,7 @@ func readItem(ctx context.Context, at AT) (string, error) {
 			return v, nil
 		}
 	}
-	return "", fmt.Errorf("read %s: %w: no value of 1 to 16 bytes in the answer", enableItem, ErrMalformed)
+	return "", fmt.Errorf("read %s: %w: no value of 1 to 16 bytes in the answer", enableItem, ErrAnswer)
 }
 
 // writeItem writes the switch and reads it back.
@@ -245,7 +257,7 @@ func readBackup(file string) (backup, error) {
 		return backup{}, fmt.Errorf("read backup %s: %w", file, err)
 	}
 	if v, err := hex.DecodeString(b.Value); err != nil || len(v) == 0 || len(v) > 16 || b.Item != enableItem || b.Model == "" {
-		return backup{}, fmt.Errorf("read backup %s: %w: it is no backup of %s", file, ErrMalformed, enableItem)
+		return backup{}, fmt.Errorf("read backup %s: %w: it is no backup of %s", file, ErrAnswer, enableItem)
 	}
 	b.Value = strings.ToUpper(b.Value)
 	return b, nil

@@ -97,7 +97,7 @@ func TestTheSwitchRefuses(t *testing.T) {
 		{"no item", func(q *quectel, _ string) { q.noItem = true }, uimremote.ErrNoItem, "+CME ERROR: 4"},
 		{"another value than in the plan", func(q *quectel, _ string) { q.value = "02" }, uimremote.ErrChanged, ""},
 		{"another modem than in the plan", func(q *quectel, _ string) { q.model = "EG25" }, uimremote.ErrChanged, ""},
-		{"no value", func(q *quectel, _ string) { q.value = "zz" }, uimremote.ErrMalformed, ""},
+		{"no value", func(q *quectel, _ string) { q.value = "zz" }, uimremote.ErrAnswer, ""},
 		{"another backup", func(_ *quectel, file string) {
 			_ = os.WriteFile(file, []byte(`{"model":"EG25","item":`+item+`,"value":"00"}`), 0o600)
 		}, nil, "is there already"},
@@ -132,5 +132,5 @@ func TestAModemThatDoesNotTakeTheValue(t *testing.T) {
 	q.model = "EG25"
 	require.ErrorIs(t, uimremote.Undo(within(t), q, file), uimremote.ErrChanged)
 	require.NoError(t, os.WriteFile(file, []byte(`{"model":"EG25","item":"/nv/other","value":"00"}`), 0o600))
-	require.ErrorIs(t, uimremote.Undo(within(t), q, file), uimremote.ErrMalformed)
+	require.ErrorIs(t, uimremote.Undo(within(t), q, file), uimremote.ErrAnswer)
 }
