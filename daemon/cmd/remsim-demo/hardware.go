@@ -34,14 +34,14 @@ type hardware struct {
 	boot   sync.WaitGroup
 }
 
-// probe is how long this ModemManager takes for a modem. The real one takes 2 to
+// probeTime is how long this ModemManager takes for a modem. The real one takes 2 to
 // 6 s; the story is told a little faster.
-const probe = 400 * time.Millisecond
+const probeTime = 400 * time.Millisecond
 
 // startHardware makes the boards of a world and switches them on.
 func (p *peers) startHardware(w *world) (err error) {
 	h := &hardware{
-		mm: mmfake.New(mmfake.Options{Probe: probe}), gpio: gpiofake.New(), routes: routefake.New(), boards: make(map[string]*board), stop: func() {},
+		mm: mmfake.New(mmfake.Options{Probe: probeTime}), gpio: gpiofake.New(), routes: routefake.New(), boards: make(map[string]*board), stop: func() {},
 	}
 	p.hardware = h
 	if err := h.mm.Listen(filepath.Join(p.dir, "dbus.sock")); err != nil {
@@ -124,9 +124,9 @@ func (p *peers) drivers() app.Drivers {
 	d := app.RealDrivers(nil)
 	// The interfaces of this world are played, the peers are on loopback, and so
 	// is the packet filter that counts what goes to them.
-	d.Meter, d.Routes = p.filter, nil
+	d.Meter, d.Routes, d.Probes, d.Heard = p.filter, nil, p.ways, p.ways
 	d.Dial = func(ctx context.Context, via model.Path, purpose model.Purpose, network, address string) (net.Conn, error) {
-		c, err := (&net.Dialer{KeepAlive: -1}).DialContext(ctx, network, address)
+		c, err := p.ways.Dial(ctx, via, purpose, network, address)
 		if err != nil {
 			return nil, err
 		}

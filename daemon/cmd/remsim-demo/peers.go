@@ -32,6 +32,7 @@ type peers struct {
 	modems  []modemSpec
 
 	hardware *hardware       // nil: there is none
+	ways     *ways           // the networks behind the modems
 	filter   *meterfake.Fake // counts and fences the played links
 
 	mu sync.Mutex // guards profile: the boards read cards while others are plugged in
@@ -43,7 +44,7 @@ func startPeers(w *world, dir string, web bool) (p *peers, err error) {
 	p = &peers{
 		dir: dir, web: web, modems: w.modems, banks: make(map[int]*rsprofake.Bank), cards: make(map[[2]int]*cardfake.Card),
 		profile: make(map[string]cardfake.Profile), readers: make(map[string]*vpcdfake.Reader),
-		filter: meterfake.New(),
+		ways: newWays(), filter: meterfake.New(),
 	}
 	defer func() {
 		if err != nil {
@@ -149,7 +150,7 @@ func (p *peers) configure(w *world) error {
 	if p.server != nil {
 		fmt.Fprintf(&b, "config server\n\toption host '127.0.0.1'\n\toption port '%d'\n\toption tls '0'\n\n", p.server.Port())
 	}
-	fmt.Fprintf(&b, "config failover 'failover'\n\toption grace '300'\n")
+	b.WriteString(w.failover.section())
 	if err := os.MkdirAll(p.configDir(), 0o755); err != nil {
 		return err
 	}
@@ -196,10 +197,12 @@ func (p *peers) do(words []string) error {
 		f.expect("slot")
 		slot := f.number()
 		act = func() error { return p.onBank(bank, func(b *rsprofake.Bank) error { b.Remove(slot); return nil }) }
+	case "link":
+		act = p.linkCommand(&f)
 	case "modemmanager", "signal", "network", "sim", "pincode":
 		act = p.hardwareCommand(words[0], &f)
 	default:
-		return fmt.Errorf("%q is not one of assign, unassign, bank, server, broker, plug, unplug, modemmanager, signal, network, sim, pincode", words[0])
+		return fmt.Errorf("%q is not one of assign, unassign, bank, server, broker, plug, unplug, link, modemmanager, signal, network, sim, pincode", words[0])
 	}
 	if err := f.end(); err != nil {
 		return err
@@ -273,6 +276,16 @@ func (p *peers) serverCommand(f *fields) func() error {
 		f.fail("%q is not one of stop, start, restart, cut", verb)
 	}
 	return act
+}
+
+// linkCommand cuts the way behind a modem, so that all is lost without a word, or
+// lets it work again.
+func (p *peers) linkCommand(f *fields) func() error {
+	name, what := f.word(), f.word()
+	if !p.has(name) || what != "cut" && what != "back" {
+		f.fail("%q %q: a modem's name and cut or back are needed", name, what)
+	}
+	return func() error { p.ways.cut(name, what == "cut"); return nil }
 }
 
 func (p *peers) brokerCommand(f *fields) func() error {

@@ -96,6 +96,9 @@ func seen(s *model.Snapshot, args []string) (bool, error) {
 	if len(s.Sessions) > 0 {
 		session = s.Sessions[0]
 	}
+	if is, about := linkSeen(s, args); about {
+		return is, nil
+	}
 	switch what := strings.Join(args[:min(2, len(args))], " "); {
 	case args[0] == "state" && len(args) == 2:
 		return string(s.State) == args[1], nil
@@ -119,5 +122,5 @@ func seen(s *model.Snapshot, args []string) (bool, error) {
 		return false, nil
 	}
 	return false, fmt.Errorf("%q cannot be seen; it is one of state X, server connected, bank connected, card present, card lost, finding X, no finding, "+
-		"modem M STATE, signal M DBM, source M SOURCE, iccid M DIGITS, network M up, told TEXT", strings.Join(args, " "))
+		"control LINK, data LINK, link LINK usable, failover STATE, modem M STATE, signal M DBM, source M SOURCE, iccid M DIGITS, network M up, told TEXT", strings.Join(args, " "))
 }

@@ -12,13 +12,14 @@ import (
 // are played. tests/worlds/tour.txt explains the format, two-modems.txt what
 // modems with hardware add to it.
 type world struct {
-	router string
-	server bool
-	banks  []bankSpec
-	cards  []cardSpec
-	modems []modemSpec
-	boards []boardSpec
-	steps  []step
+	router   string
+	server   bool
+	banks    []bankSpec
+	cards    []cardSpec
+	modems   []modemSpec
+	boards   []boardSpec
+	failover failoverSpec
+	steps    []step
 }
 
 type bankSpec struct{ id, slots int }
@@ -126,10 +127,12 @@ func (w *world) add(words []string) error {
 			m.slot = f.number()
 		}
 		w.modems = append(w.modems, m)
+	case "failover":
+		w.failover = f.failover()
 	case "hardware":
 		w.boards = append(w.boards, f.board())
 	default:
-		return fmt.Errorf("%q is not one of router, server, bank, card, modem, hardware, play", words[0])
+		return fmt.Errorf("%q is not one of router, server, bank, card, modem, hardware, failover, play", words[0])
 	}
 	return f.end()
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 	"github.com/terminills/remsim-openwrt/daemon/internal/netifd"
 	"github.com/terminills/remsim-openwrt/daemon/internal/path"
+	"github.com/terminills/remsim-openwrt/daemon/internal/probe"
 	"github.com/terminills/remsim-openwrt/daemon/internal/route"
 	"github.com/terminills/remsim-openwrt/daemon/internal/supervise"
 	"github.com/terminills/remsim-openwrt/daemon/internal/ubus"
@@ -67,6 +68,10 @@ type Drivers struct {
 	Hotplug func(ctx context.Context, changed func()) error
 	// DBus is the address of the bus with ModemManager; "" is the system bus.
 	DBus string
+	// Probes ask a link's far ends for a sign of life; nil watches no link. Heard
+	// is what the daemon's own connections tell of a link for nothing.
+	Probes probe.World
+	Heard  probe.Heard
 	// GPIO are the kernel's verbs for lines.
 	GPIO gpio.Kernel
 	// ATPort opens a modem's AT port.
@@ -82,7 +87,9 @@ type Drivers struct {
 func RealDrivers(log *slog.Logger) Drivers {
 	paths := path.New(path.Options{Log: log})
 	return Drivers{
-		Dial: paths.Dial,
+		Dial:   paths.Dial,
+		Probes: probe.System("/sys", paths.Lookup),
+		Heard:  paths,
 		Front: func(kind, device string) (card.Front, error) {
 			switch kind {
 			case "cardem":
@@ -126,8 +133,8 @@ type App struct {
 	settings engine.Settings // as applied last
 	stacks   map[string]*stack
 	stored   cardStore
-	looking  map[string]*looked              // after modems that exist
-	watching struct{ modems, networks bool } // ModemManager and its neighbours, netifd
+	looking  map[string]*looked                     // after modems that exist
+	watching struct{ modems, networks, paths bool } // ModemManager and its neighbours, netifd, routes and probes
 }
 
 // Run serves until ctx ends. It returns an error only if nothing can be served

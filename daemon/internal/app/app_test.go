@@ -124,7 +124,7 @@ func TestArgumentsAreRefusedInWords(t *testing.T) {
 		{"map", map[string]any{"bank_id": 1, "slot": 1, "port": 70000}, ubus.StatusInvalidArgument, "argument port: 70000 is not 1..65535"},
 		{"unmap", map[string]any{"modem": "x"}, ubus.StatusNotFound, `there is no modem "x"; configured: primary`},
 		{"sim", map[string]any{"source": "both"}, ubus.StatusInvalidArgument, `source "both" is neither remote nor local`},
-		{"test", map[string]any{"target": "moon"}, ubus.StatusInvalidArgument, `"moon" is not one of server bank card`},
+		{"test", map[string]any{"target": "moon"}, ubus.StatusInvalidArgument, `"moon" is not one of server bank card path`},
 		{"trace", map[string]any{"limit": 201}, ubus.StatusInvalidArgument, "argument limit: 201 is not 1..200"},
 		{"events", map[string]any{"limit": 0}, ubus.StatusInvalidArgument, "argument limit: 0 is not 1..500"},
 		{"status", map[string]any{"since": "now"}, ubus.StatusInvalidArgument, "argument since: want an integer"},

@@ -31,6 +31,9 @@ func (a *App) Trace(modem string, since int64, limit int) ([]model.APDU, error) 
 // Test tries one thing out. It never registers a second time: a stock bank
 // counts connections, and a server takes the newcomer for a double.
 func (a *App) Test(ctx context.Context, target, name string) ([]model.Step, error) {
+	if target == "path" {
+		return a.testPath(ctx, name)
+	}
 	modem, st, err := a.stackOf(name)
 	if err != nil {
 		return nil, err

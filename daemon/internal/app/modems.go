@@ -59,6 +59,7 @@ func (a *App) lookAfter() {
 			delete(a.looking, name)
 		}
 	}
+	a.watchPaths(s)
 	a.watch(len(wanted) > 0, len(wanted) > 0 || s.Valid && s.Enabled && len(s.Links) > 0)
 	for _, m := range s.Modems {
 		w := wanted[m.Name]

@@ -145,9 +145,9 @@ func (w *world) startWith(change func(d *app.Drivers)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	drivers := app.RealDrivers(nil)
-	// Played interfaces have no devices to bind to or to route over, and the packet
-	// filter of the machine is none of a test's business.
-	drivers.Dial, drivers.Routes, drivers.Meter = nil, nil, nil
+	// Played interfaces have no devices to bind to, to route over or to probe, and
+	// the packet filter of the machine is none of a test's business.
+	drivers.Dial, drivers.Routes, drivers.Meter, drivers.Probes, drivers.Heard = nil, nil, nil, nil, nil
 	change(&drivers)
 	go func() { ended <- app.Run(ctx, w.options(), drivers) }()
 	w.stop = sync.OnceFunc(func() {

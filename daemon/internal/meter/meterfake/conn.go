@@ -46,3 +46,12 @@ func (c *conn) Read(b []byte) (int, error) {
 		}
 	}
 }
+
+// CloseWrite ends the sending side, where the connection can do that: a FIN is no
+// payload, and passes.
+func (c *conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
