@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/cardfake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/vpcd/vpcdfake"
@@ -230,7 +231,13 @@ func (p *peers) assign(on bool, f *fields) func() error {
 		if b := p.banks[int(bank.ID)]; b != nil {
 			p.server.SetBankPort(bank.ID, b.Port())
 		}
-		return p.server.AddMap(bank, client)
+		// A map that was just removed is gone when its bank has said so.
+		err := p.server.AddMap(bank, client)
+		for tries := 0; err != nil && tries < 50; tries++ {
+			time.Sleep(100 * time.Millisecond)
+			err = p.server.AddMap(bank, client)
+		}
+		return err
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // seeTime is how long a step may wait for what it wants to see, doTime bounds
 // everything else.
 const (
-	seeTime = 20 * time.Second
+	seeTime = 45 * time.Second
 	doTime  = 15 * time.Second
 )
 
@@ -147,7 +147,7 @@ func (s *stage) see(ctx context.Context, args []string) error {
 		case <-s.changed:
 		case <-time.After(100 * time.Millisecond): // before the daemon is on the bus nothing wakes us
 		case <-ctx.Done():
-			return fmt.Errorf("not so within %s; the state is %s: %s", seeTime, snapshot.State, snapshot.Reason)
+			return fmt.Errorf("not so within %s; the state is %s: %s%s", seeTime, snapshot.State, snapshot.Reason, findings(snapshot))
 		}
 	}
 }

@@ -124,3 +124,11 @@ func seen(s *model.Snapshot, args []string) (bool, error) {
 	return false, fmt.Errorf("%q cannot be seen; it is one of state X, server connected, bank connected, card present, card lost, finding X, no finding, "+
 		"control LINK, data LINK, link LINK usable, failover STATE, modem M STATE, signal M DBM, source M SOURCE, iccid M DIGITS, network M up, told TEXT", strings.Join(args, " "))
 }
+
+// findings lists what is wrong, for whoever waited for something in vain.
+func findings(s *model.Snapshot) (text string) {
+	for _, f := range s.Health.Findings {
+		text += fmt.Sprintf("; %s %s: %s", f.Subject, f.Code, f.Text)
+	}
+	return text
+}

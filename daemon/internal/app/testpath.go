@@ -18,9 +18,13 @@ import (
 const shotTime = 5 * time.Second
 
 // testPath asks the control hosts over one link, or over every one, for a sign of
-// life: a few packets each, bound to the link's device.
+// life: a few packets each, bound to the link's device. The links are judged anew
+// beside it.
 func (a *App) testPath(ctx context.Context, name string) ([]model.Step, error) {
 	plan := a.engine.PathPlans().Probe.Get()
+	if err := a.engine.LookAtLinks(ctx); err != nil {
+		return nil, err
+	}
 	var steps []model.Step
 	found, names := false, []string{}
 	for _, l := range a.engine.Snapshot().Links {

@@ -62,22 +62,22 @@ func modemOptions() []Option {
 			Doc: "GPIO line that switches the modem's power."},
 		Option{Name: "mm_reset", Kind: KindBool, Default: "1", Expert: true,
 			Doc: "ModemManager may be asked to reset the modem."},
-		Option{Name: "metered", Kind: KindBool, Default: "0", IoTDefault: "1", Later: noProbes,
+		Option{Name: "metered", Kind: KindBool, Default: "0", IoTDefault: "1",
 			Doc: "Each byte counts: a silent link is probed less often.", Cost: "A dead metered link is noticed later; see failover.detect."},
-		Option{Name: "user_traffic", Kind: KindChoice, Default: "always", IoTDefault: "never", Later: noFailover, Choices: []string{"never", "emergency", "always"},
+		Option{Name: "user_traffic", Kind: KindChoice, Default: "always", IoTDefault: "never", Choices: []string{"never", "emergency", "always"},
 			Doc: "May user traffic use this link: never, only when no other is left, always."},
 	)
 }
 
 func linkOptions() []Option {
-	return later(noFailover, in("link",
+	return in("link",
 		Option{Name: "network", Kind: KindNetwork, Required: "always",
 			Doc: "The netifd interface."},
 		Option{Name: "metered", Kind: KindBool, Default: "0",
 			Doc: "Each byte counts: a silent link is probed less often.", Cost: "A dead metered link is noticed later; see failover.detect."},
 		Option{Name: "user_traffic", Kind: KindChoice, Default: "always", Choices: []string{"never", "emergency", "always"},
 			Doc: "May user traffic use this link: never, only when no other is left, always."},
-	))
+	)
 }
 
 // tlsOptions are the same for every peer.
@@ -146,17 +146,17 @@ func ionmeshOptions() []Option {
 
 func failoverOptions() []Option {
 	return in("failover",
-		Option{Name: "control_path", Kind: KindName, List: true, Later: noFailover,
+		Option{Name: "control_path", Kind: KindName, List: true,
 			Doc: "Modems and links that may carry control traffic, in order. Unset: modems with role iot, then the other modems, then the links, as they stand in the file."},
 		Option{Name: "grace", Kind: KindSeconds, Default: "300", Min: 0, Max: 86400,
 			Doc: "Time of `ride_through` (bank or every control path lost, card held) before the state is `degraded`. The card stays."},
-		Option{Name: "failback", Kind: KindChoice, Default: "after", Later: noFailover, Choices: []string{"after", "immediate", "never"},
+		Option{Name: "failback", Kind: KindChoice, Default: "after", Choices: []string{"after", "immediate", "never"},
 			Doc: "When a better link takes over again: after `hold` seconds, at once, or never."},
-		Option{Name: "hold", Kind: KindSeconds, Default: "30", Later: noFailover, Min: 0, Max: 86400,
+		Option{Name: "hold", Kind: KindSeconds, Default: "30", Min: 0, Max: 86400,
 			Doc: "Time that a recovered link has to stay good."},
-		Option{Name: "detect", Kind: KindChoice, Default: "normal", Later: noProbes, Choices: []string{"fast", "normal", "frugal"},
+		Option{Name: "detect", Kind: KindChoice, Default: "normal", Choices: []string{"fast", "normal", "frugal"},
 			Doc: "How eagerly silent links are probed; the table below has the numbers.", Cost: "Seconds against megabytes; see the table below."},
-		Option{Name: "probe", Kind: KindHost, List: true, Expert: true, Later: noProbes,
+		Option{Name: "probe", Kind: KindHost, List: true, Expert: true,
 			Doc: "Targets of probes besides the control hosts. Unset: the control hosts only, per address family; a link is usable if one family reaches them."},
 	)
 }
@@ -198,12 +198,6 @@ func in(section string, rows ...Option) []Option {
 	}
 	return rows
 }
-
-// What several options wait for.
-const (
-	noFailover = "no traffic is moved between links"
-	noProbes   = "no link is probed"
-)
 
 // later marks rows that nothing acts on yet.
 func later(why string, rows []Option) []Option {

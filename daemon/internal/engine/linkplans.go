@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/cell"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
@@ -26,6 +28,11 @@ func newPathPlans() PathPlans {
 
 // PathPlans returns the mailboxes of routes and probes.
 func (e *Engine) PathPlans() PathPlans { return e.paths }
+
+// LookAtLinks has every link judged anew, at once.
+func (e *Engine) LookAtLinks(ctx context.Context) error {
+	return e.do(ctx, func(time.Time) { e.links.probeAgain++ })
+}
 
 // planLinks sets the plans of routes and probes.
 func (e *Engine) planLinks() {
