@@ -36,7 +36,14 @@ func (e *Engine) LookAtLinks(ctx context.Context) error {
 
 // planLinks sets the plans of routes and probes.
 func (e *Engine) planLinks() {
-	e.paths.Routes.Set(e.routePlan())
+	routes, have := e.routePlan(), e.paths.Routes.Get()
+	if routes.Serial = have.Serial; !routes.Equal(have) {
+		routes.Serial++
+		if !e.links.routes.When().IsZero() { // somebody sets them
+			e.timeline.rerouted(routes.Serial)
+		}
+	}
+	e.paths.Routes.Set(routes)
 	e.paths.Probe.Set(e.probePlan())
 }
 

@@ -119,10 +119,10 @@ func TestLossOfTheControlLinkMovesItAndLeavesARecord(t *testing.T) {
 		record := b.texts(model.KindFailover)
 		require.Len(t, record, 1)
 		require.Contains(t, record[0], "control traffic, iot to primary, ")
-		require.Contains(t, record[0], "last_good +0 ms, detect +3000 ms, decide +3000 ms, route +3500 ms, control_up +4000 ms, card_ready +4000 ms")
+		require.Contains(t, record[0], "last_good +0 ms, detect +3000 ms, decide +3000 ms, control_up +4000 ms, card_ready +4000 ms", "no route changes: the connections are bound to another link")
 		for _, e := range b.news {
 			if e.Kind == model.KindFailover {
-				require.Equal(t, "3500", e.Data["route_ms"])
+				require.Equal(t, "4000", e.Data["control_up_ms"])
 				require.Equal(t, "control", e.Data["role"])
 			}
 		}
@@ -134,6 +134,32 @@ func TestLossOfTheControlLinkMovesItAndLeavesARecord(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, "iot", b.Snapshot().Failover.Control)
 		require.False(t, b.Plans("primary").Session.Get().PathLost, "the way before still carries packets: FIN first")
+	})
+}
+
+func TestLossOfTheDataLinkReroutesUserTraffic(t *testing.T) {
+	s := twoLinks()
+	s.Links = append(s.Links, engine.Link{Name: "wan", Network: "wan", User: model.UserAlways})
+	run(t, s, func(b *bench) {
+		b.bothUp(iface("wan", "eth0", "10.9.0.2/24"))
+		applied := func() model.RoutesChanged {
+			return model.RoutesChanged{At: now(), Serial: b.PathPlans().Routes.Get().Serial, Applied: true}
+		}
+		b.tell(applied())
+		shown := b.tell(judged("primary", false, "no answer"))
+		require.Equal(t, "wan", shown.Failover.Data)
+		require.Equal(t, "iot", shown.Failover.Control)
+		late := applied()
+		late.Serial--
+		time.Sleep(time.Second)
+		b.tell(late)
+		require.Empty(t, b.texts(model.KindFailover), "that was the plan before")
+		time.Sleep(time.Second)
+		b.tell(applied())
+		record := b.texts(model.KindFailover)
+		require.Len(t, record, 1)
+		require.Contains(t, record[0], "data traffic, primary to wan, ")
+		require.Contains(t, record[0], "decide +3000 ms, route +5000 ms")
 	})
 }
 
@@ -298,7 +324,7 @@ func TestNothingIsTouchedWhenSwitchedOff(t *testing.T) {
 	s.Enabled = false
 	run(t, s, func(b *bench) {
 		b.tell(iface("wwan0", "wwan0", "10.1.0.2/24"))
-		require.Equal(t, model.RoutePlan{Known: true}, b.PathPlans().Routes.Get(), "what was set before is taken away")
+		require.Equal(t, model.RoutePlan{Serial: 1, Known: true}, b.PathPlans().Routes.Get(), "what was set before is taken away")
 		require.Empty(t, b.PathPlans().Probe.Get().Links)
 	})
 }

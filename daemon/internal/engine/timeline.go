@@ -38,6 +38,7 @@ type timeline struct {
 	why      string
 	at       [stampCount]time.Time // zero: not yet, or it does not belong to this failover
 	wanted   [stampCount]bool
+	serial   int64 // of the route plan that goes with it; 0: no route changes
 }
 
 // begin starts a record. One that runs is about the failover before, and ends
@@ -54,11 +55,10 @@ func (t *timeline) begin(now time.Time, role string, from *link, to, why string)
 	t.at[stampDecide] = now
 }
 
-// expect says what the record waits for: that the routes are set, where somebody
-// sets them, and that what was connected before is so again.
+// expect says what the record waits for: that what was connected before is so
+// again. Routes are added when a plan changes them.
 func (e *Engine) expect(role string) {
 	t := &e.timeline
-	t.wanted[stampRoute] = !e.links.routes.When().IsZero()
 	if role != failover.RoleControl {
 		return
 	}
@@ -83,9 +83,16 @@ func (t *timeline) stamp(i int, at time.Time) {
 	}
 }
 
+// rerouted notes the plan that the decision led to, the first after it.
+func (t *timeline) rerouted(serial int64) {
+	if t.running && t.serial == 0 {
+		t.serial, t.wanted[stampRoute] = serial, true
+	}
+}
+
 // routed notes that the kernel holds the new plan.
 func (t *timeline) routed(ev model.RoutesChanged) {
-	if ev.Applied {
+	if ev.Applied && t.serial != 0 && ev.Serial >= t.serial {
 		t.stamp(stampRoute, ev.When())
 	}
 }

@@ -95,6 +95,8 @@ type RouteLink struct {
 
 // RoutePlan is the whole wanted state of rules and tables that are ours.
 type RoutePlan struct {
+	// Serial numbers the plans; Equal does not look at it.
+	Serial int64
 	// Known: somebody has said what there is. Until then nothing is touched: what
 	// an earlier run has set may be in use.
 	Known bool
@@ -125,6 +127,7 @@ func (l RouteLink) Equal(m RouteLink) bool {
 // RoutesChanged: what the route driver sees in the kernel.
 type RoutesChanged struct {
 	At
+	Serial  int64  // of the plan that was applied or refused
 	Applied bool   // the kernel holds exactly the plan
 	Reason  string // why not
 	// Neighbour names another program that routes user traffic ("mwan3"), with

@@ -58,6 +58,7 @@ type Driver struct {
 	devices map[string]Device
 	sources map[string][]netip.Addr // last known, by device
 	last    *model.RoutesChanged
+	serial  int64 // of the plan applied last
 	flush   int64
 	flushed bool // the first plan tells where counting starts
 	repair  time.Duration
@@ -227,6 +228,7 @@ func (d *Driver) apply() bool {
 		d.forget(plan)
 	}
 	d.remember(plan)
+	d.serial = plan.Serial
 	d.tell(applied, reason)
 	return applied
 }
@@ -247,7 +249,7 @@ func (d *Driver) present(plan model.RoutePlan) (_ model.RoutePlan, missing strin
 
 // tell reports, if anything is different from what was reported.
 func (d *Driver) tell(applied bool, reason string) {
-	e := model.RoutesChanged{Applied: applied, Reason: reason}
+	e := model.RoutesChanged{Serial: d.serial, Applied: applied, Reason: reason}
 	for _, f := range families {
 		if rules, err := d.opts.Kernel.Rules(f); err == nil && e.Neighbour == "" {
 			e.Neighbour, e.Evidence = neighbour(rules)
