@@ -81,22 +81,20 @@ func (a *App) storeCards(ctx context.Context) {
 
 // cardsToStore are the cards in use, and those of the file that are not. a.mu is held.
 func (a *App) cardsToStore() []cache.Kept {
-	var cards []cache.Kept
-	add := func(k cache.Kept) {
-		if !slices.ContainsFunc(cards, func(o cache.Kept) bool { return o.ICCID == k.ICCID && o.ATR == k.ATR }) {
-			cards = append(cards, k)
-		}
-	}
+	var all []cache.Kept
 	for _, st := range a.stacks {
-		for _, k := range st.relay.Keep() {
-			add(k)
+		all = append(all, st.relay.Keep()...)
+	}
+	all = append(all, a.stored.cards...)
+	// One that was wrong about its card, or has nothing to store, ends what was stored of it.
+	var cards []cache.Kept
+	for i := range all {
+		k := &all[i]
+		known := slices.IndexFunc(all[:i], func(o cache.Kept) bool { return o.ICCID == k.ICCID && o.ATR == k.ATR }) >= 0
+		if !known && len(k.Items()) > 0 {
+			cards = append(cards, *k)
 		}
 	}
-	for _, k := range a.stored.cards {
-		add(k)
-	}
-	// One that was wrong about its card, or has nothing to store, ends what was stored of it.
-	cards = slices.DeleteFunc(cards, func(k cache.Kept) bool { return len(k.Items()) == 0 })
 	return cards[:min(len(cards), maxStoredCards)]
 }
 

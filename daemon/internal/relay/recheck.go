@@ -51,7 +51,8 @@ func (s *Session) Keep() []cache.Kept {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []cache.Kept
-	for _, c := range slices.Backward(s.local.all) {
+	for i := len(s.local.all) - 1; i >= 0; i-- {
+		c := &s.local.all[i]
 		out = append(out, c.cache.Keep(c.iccid.String(), c.atr))
 	}
 	return out
@@ -64,18 +65,19 @@ func (s *Session) againFrom() bool {
 	if s.local.cache == nil || s.local.cache.Off() {
 		return false
 	}
-	at := slices.IndexFunc(r.stored, func(k cache.Kept) bool {
-		return k.ICCID == s.card.iccid.String() && k.ATR == string(s.card.atr)
-	})
-	if at < 0 {
-		return false
+	var left []cache.Kept
+	for i := range r.stored {
+		if k := &r.stored[i]; k.ICCID == s.card.iccid.String() && k.ATR == string(s.card.atr) {
+			r.card = k
+		} else {
+			left = append(left, *k)
+		}
 	}
-	k := r.stored[at]
-	r.stored = slices.Concat(r.stored[:at], r.stored[at+1:])
-	if s.local.cache.Stats().Entries > 0 {
-		return false // it has been asked since
+	r.stored = left
+	if r.card == nil || s.local.cache.Stats().Entries > 0 {
+		r.card = nil
+		return false // nothing, or it has been asked since
 	}
-	r.card = &k
 	r.plan()
 	return len(r.steps) > 0
 }
@@ -241,24 +243,24 @@ func (r *recheck) goTo(dir []byte, gsm bool) bool {
 	if r.stands && bytes.Equal(r.dir, dir) {
 		return true
 	}
-	var way []ask
-	for rest := dir; len(rest) > 0; {
-		tpdu, n, ok := firstStep(rest)
-		if !ok {
-			return false
-		}
-		way = append(way, ask{tpdu: tpdu, item: -1})
-		rest = rest[n:]
-	}
-	if len(way) == 0 || cache.Depends(way[0].tpdu) != cache.Nothing {
+	first := len(r.steps)
+	if next, _, ok := firstStep(dir); !ok || cache.Depends(next) != cache.Nothing {
 		mf, _, _ := firstStep([]byte{insSelect, 0, 0, 2, 0x3F, 0x00})
 		if gsm {
 			mf[0], mf[3] = 0xA0, 0
 		}
-		way = slices.Insert(way, 0, ask{tpdu: mf, item: -1})
+		r.steps = append(r.steps, ask{tpdu: mf, item: -1})
 	}
-	way[0].anchor = true
-	r.steps = append(r.steps, way...)
+	for rest := dir; len(rest) > 0; {
+		tpdu, n, ok := firstStep(rest)
+		if !ok {
+			r.steps = r.steps[:first]
+			return false
+		}
+		r.steps = append(r.steps, ask{tpdu: tpdu, item: -1})
+		rest = rest[n:]
+	}
+	r.steps[first].anchor = true
 	r.dir, r.file, r.stands = append(r.dir[:0], dir...), r.file[:0], true
 	return true
 }
