@@ -90,7 +90,7 @@ func troubled() *model.Snapshot {
 	s.Sessions[0].Bankd = model.Peer{State: model.ConnBackoff, Address: "[2001:db8::17]:9999", Reason: hostile, Since: noon.Unix() - 400}
 	s.Links[1].Usable, s.Links[1].Role, s.Links[1].Loss, s.Links[1].Reason = false, "none", f64(1), hostile
 	s.Links[2].Role = "both"
-	s.Failover.Data, s.Failover.Reason = "iot", "primary is not usable"
+	s.Failover.Data, s.Failover.Reason, s.Failover.Candidates[0].Reason = "iot", hostile, hostile
 	s.IonMesh = model.IonMesh{State: "silent", URL: "https://ionmesh.example.com:5000"}
 	held := health.Lookup(health.CardHeldLong)
 	s.Health = model.Health{Score: 40, Findings: []model.Finding{

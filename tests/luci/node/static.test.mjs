@@ -121,6 +121,7 @@ test('no page makes markup of text or carries colours of its own', () => {
 		// E(tag, attributes, X): as X, a bare string would become markup.
 		for (const m of source.matchAll(/\bE\('\w+', \{[^{}]*\}, (?:['"`]|_\()/g))
 			assert.fail(`${name}: a child outside of an array near ${m[0]}`);
+		assert.doesNotMatch(source, /showModal\((?!\[)/, `${name}: showModal makes markup of a bare title`);
 		for (const m of source.matchAll(/'style': (.*)/g))
 			assert.match(m[1], /^`width:\$\{width\}%`/, `${name}: ${m[0]}`);
 		assert.match(source, /^'use strict';\n/, name);

@@ -11,8 +11,9 @@
 return baseclass.extend({
 	/* Asks, then runs call() and tells the result. warning null: no question. */
 	run(title, warning, call, done) {
+		/* As an array, for showModal makes markup of a bare title. */
 		const go = () => {
-			ui.showModal(title, [ E('p', { 'class': 'spinning', 'role': 'status' }, [ _('Under way…') ]) ]);
+			ui.showModal([ title ], [ E('p', { 'class': 'spinning', 'role': 'status' }, [ _('Under way…') ]) ]);
 			return call().then(reply => {
 				ui.hideModal();
 				live.look?.(true);
@@ -24,7 +25,7 @@ return baseclass.extend({
 		};
 		if (!warning)
 			return go();
-		ui.showModal(title, [
+		ui.showModal([ title ], [
 			E('p', {}, [ warning ]),
 			E('div', { 'class': 'button-row right' }, [
 				E('button', { 'type': 'button', 'class': 'btn', 'click': () => ui.hideModal() }, [ _('Cancel') ]),

@@ -129,9 +129,14 @@ return baseclass.extend({
 	},
 
 	say(verdict) {
-		if (verdict.state === this.said)
+		const before = this.said;
+		if (verdict.state === before)
 			return;
 		this.said = verdict.state;
+		if (verdict.state == 'good' && before) { /* it is back: so may its stream be */
+			clearTimeout(this.retry);
+			this.listen();
+		}
 		dom.content(this.notice, verdict.state == 'good' ? [] : [ widgets.alert(verdict.tone, null, [ verdict.text ]) ]);
 		if (verdict.state == 'absent' || verdict.state == 'lost')
 			this.sequence = 0; /* another daemon may answer next: take all of it */

@@ -93,7 +93,7 @@ return view.extend({
 		const [ host, port ] = [ field(_('Address of the bank'), s?.bankd.address?.replace(/:\d+$/, '') ?? '', 'text'), field(_('Port'), s?.bankd.address?.match(/:(\d+)$/)?.[1] ?? 9999, 'number') ];
 		const [ bank, slot ] = [ field(_('Bank'), s?.bank?.id ?? 1, 'number'), field(_('Slot'), s?.bank?.slot ?? 0, 'number') ];
 		const row = (label, input) => E('div', { 'class': 'cbi-value' }, [ E('label', { 'class': 'cbi-value-title' }, [ label ]), E('div', { 'class': 'cbi-value-field' }, [ input ]) ]);
-		ui.showModal(_('Assign a bank slot to %s').format(m.name), [
+		ui.showModal([ _('Assign a bank slot to %s').format(m.name) ], [
 			row(_('Address of the bank'), host), row(_('Port'), port), row(_('Bank'), bank), row(_('Slot'), slot),
 			E('p', {}, [ _('It holds until another assignment or a restart of remsim. The modem sees its card go and another one come.') ]),
 			E('div', { 'class': 'button-row right' }, [

@@ -67,7 +67,7 @@ return view.extend({
 	/* The archive comes in parts, as one reply holds at most 256 KiB. */
 	support() {
 		const bar = E('p', { 'class': 'spinning', 'role': 'status' }, [ _('Collecting…') ]);
-		ui.showModal(_('Support archive'), [ bar ]);
+		ui.showModal([ _('Support archive') ], [ bar ]);
 		const parts = [];
 		const next = n => api.support(n).then(reply => {
 			parts.push(Uint8Array.from(atob(reply.data), c => c.charCodeAt(0)));

@@ -46,6 +46,19 @@ function candidates(list) {
 	])) ]) ];
 }
 
+function links(list) {
+	if (!list.length)
+		return [];
+	return [ widgets.section(_('Links'), [ widgets.table([ _('Link'), _('Usable'), _('Traffic'), _('Why'), _('Since'), _('Round trip'), _('Loss'), _('Received'), _('Sent') ], list.map(l => [
+		[ E('strong', {}, [ l.name ]), l.device ? ` ${l.device}` : '' ],
+		[ widgets.badge({ label: l.usable ? _('yes') : l.up ? _('no') : _('down'), tone: l.usable ? 'good' : 'bad' }) ],
+		words.linkRole(l.role ?? 'none').label, l.reason,
+		[ l.since ? widgets.ago(l.since, live.now()) : '–' ],
+		format.number(l.rtt_ms, 'ms'), Number.isFinite(l.loss) ? `${Math.round(l.loss * 100)} %` : '–',
+		format.bytes(l.rx_bytes), format.bytes(l.tx_bytes),
+	])) ]) ];
+}
+
 function moves(events) {
 	return widgets.table([ _('When'), _('Traffic'), _('From'), _('To'), _('Why'), _('How long') ], timeline.moves(events).slice(0, 20).map(m => [
 		[ widgets.ago(m.time, live.now()) ], words.linkRole(m.role).label, m.from, m.to, m.reason,
@@ -102,14 +115,15 @@ return view.extend({
 			if (live.state)
 				this.picture(live.state);
 		}, _('Time span'));
-		const [ notice, paths, list, actions ] = live.page([
+		const [ notice, paths, list, all, actions ] = live.page([
 			{ id: 'paths', select: s => [ s.links, s.failover ], draw: now },
 			{ id: 'candidates', select: s => s.failover.candidates, draw: candidates },
+			{ id: 'links', select: s => model.links(s), draw: links },
 			{ id: 'switch', select: s => s.links.map(l => l.name), draw: (d, s) => this.actions(d, s) },
 		], status => this.history(status));
 		return E('div', {}, [
 			E('h2', {}, [ _('Failover') ]),
-			widgets.readOnly(rights.operate), notice, paths, actions, list,
+			widgets.readOnly(rights.operate), notice, paths, actions, all, list,
 			widgets.section(_('What happened'), [
 				spans, ' ',
 				...[ 'csv', 'json' ].flatMap(kind => [ widgets.button(_('Export %s').format(kind.toUpperCase()), 'neutral', true, () => this.export(kind)), ' ' ]),

@@ -29,7 +29,7 @@ function facts(m) {
 }
 
 function plan(name, line, p) {
-	ui.showModal(_('Dry run: line %s of %s').format(line, name), [
+	ui.showModal([ _('Dry run: line %s of %s').format(line, name) ], [
 		widgets.facts([
 			[ _('Line'), `${p.line} (${p.chip}:${p.offset})` ],
 			[ _('Held by'), p.consumer || _('nobody') ],
@@ -62,7 +62,7 @@ return view.extend({
 	},
 
 	identities() {
-		return api.identities().then(list => ui.showModal(_('Whole numbers'), [
+		return api.identities().then(list => ui.showModal([ _('Whole numbers') ], [
 			E('p', {}, [ _('These numbers identify cards and devices. Show them to nobody who needs not know them.') ]),
 			widgets.table([ _('Modem'), 'IMEI', 'ICCID', 'IMSI', 'EID' ], list.map(m => [ m.name, m.imei, m.iccid, m.imsi, m.eid ])),
 			E('div', { 'class': 'right' }, [ E('button', { 'type': 'button', 'class': 'btn', 'click': () => ui.hideModal() }, [ _('Close') ]) ]),
