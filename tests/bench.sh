@@ -3,6 +3,7 @@
 # raw socket row that stands beside them.
 set -eu
 cd "$(dirname "$0")/.."
+mkdir -p build
 run() { # TITLE PACKAGE...
 	printf '\n== %s\n' "$1"
 	shift

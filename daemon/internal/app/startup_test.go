@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/card"
+	"github.com/terminills/remsim-openwrt/daemon/internal/card/cache"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/cardem"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/cardem/cardemfake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/cardfake"
@@ -150,14 +151,19 @@ func (c *chain) until(ctx context.Context, want model.CardState) error {
 }
 
 func newChain(t testing.TB, m user, mode string, check bool) *chain {
-	c := &chain{user: m, card: cardfake.New(cardfake.Default()), changed: make(chan struct{})}
+	return newChainOn(t, m, mode, check, cardfake.New(cardfake.Default()), nil)
+}
+
+// newChainOn is one with a card that was in use before, and what was stored of it.
+func newChainOn(t testing.TB, m user, mode string, check bool, sim *cardfake.Card, stored []cache.Kept) *chain {
+	c := &chain{user: m, card: sim, changed: make(chan struct{})}
 	bank, err := rsprofake.StartBank(rsprofake.BankConfig{ID: slot.ID, Slots: 4})
 	require.NoError(t, err)
 	t.Cleanup(bank.Close)
 	bank.Insert(int(slot.Slot), c.card)
 	bank.Map(int(slot.Slot), router)
 
-	c.session = relay.New(relay.Config{Modem: "primary", Check: check, Events: c.happened})
+	c.session = relay.New(relay.Config{Modem: "primary", Check: check, Stored: stored, Events: c.happened})
 	c.session.SetPlan(model.CardPlan{Show: true, Hold: true, Cache: mode, StatusInterval: 600e9})
 	plan := cell.New(model.SessionPlan{}, client.SamePlan)
 	plan.Set(model.SessionPlan{Online: true, Client: router, Bank: &model.BankAssignment{
@@ -208,8 +214,8 @@ func (c *chain) timedStart(t testing.TB, u cardfake.StartUp, challenge cardfake.
 }
 
 // TestStartUpThroughEveryFront has a modem start up three times through each front, the
-// relay and a bank on sockets: whatever is kept of the card, it answers as it would in the
-// modem's slot.
+// relay and a bank on sockets, and once more after a reboot: whatever is kept or was stored
+// of the card, it answers as it would in the modem's slot.
 func TestStartUpThroughEveryFront(t *testing.T) {
 	fronts := []struct {
 		name string
@@ -223,19 +229,30 @@ func TestStartUpThroughEveryFront(t *testing.T) {
 		for _, m := range modes {
 			for _, u := range cardfake.StartUps() {
 				t.Run(f.name+"/"+m.name+"/"+u.Name, func(t *testing.T) {
-					sameThrough(t, newChain(t, f.via(t), m.mode, m.check), u, m.mode != "off" && !m.check)
+					c, twin, keeps := newChain(t, f.via(t), m.mode, m.check), cardfake.New(cardfake.Default()), m.mode != "off" && !m.check
+					here, there := cardfake.Home(c.card), cardfake.Home(twin)
+					sameThrough(t, c, twin, u, here, there, 3, keeps)
+					require.Empty(t, c.noted(), "check mode saw a difference")
+					if keeps { // another daemon, which has what this one would have stored
+						stored, err := cache.ParseKept(cache.AppendKept(nil, c.session.Keep()))
+						require.NoError(t, err)
+						c = newChainOn(t, f.via(t), m.mode, false, c.card, stored)
+						sameThrough(t, c, twin, u, here, there, 1, true)
+						n := len(stored[0].Items())
+						require.Equal(t, []string{fmt.Sprintf("answers of the card that were stored: %d, that it gave again: %d", n, n)}, c.noted())
+					}
 				})
 			}
 		}
 	}
 }
 
-// sameThrough compares with a twin of the card. keeps: some commands must not reach it.
-func sameThrough(t *testing.T, c *chain, u cardfake.StartUp, keeps bool) {
-	twin := cardfake.New(cardfake.Default())
-	here, there := cardfake.Home(c.card), cardfake.Home(twin)
+// sameThrough compares so many start-ups with those of the card's twin. keeps: some commands
+// must not reach the card.
+func sameThrough(t *testing.T, c *chain, twin *cardfake.Card, u cardfake.StartUp, here, there cardfake.Challenger, times int, keeps bool) {
+	t.Helper()
 	total := 0
-	for range 3 {
+	for range times {
 		want, err := u.Direct(twin, there)
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, len(want), 150)
@@ -249,7 +266,11 @@ func sameThrough(t *testing.T, c *chain, u cardfake.StartUp, keeps bool) {
 	require.Equal(t, int64(total), stats.Sent+stats.Cached)
 	require.Equal(t, keeps, stats.Cached > 0)
 	require.Zero(t, stats.Errors)
+}
+
+// noted are the notes for the journal.
+func (c *chain) noted() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	require.Empty(t, c.notes, "check mode saw a difference")
+	return c.notes
 }
