@@ -9,10 +9,11 @@ TOOLS    := $(CURDIR)/$(BUILD)/tools
 STATICCHECK_VERSION := v0.8.2
 FUZZTIME ?= 10s
 ARGS     ?=
+PICTURES := overview-light-1280 overview-dark-360 modems-light-1280 failover-light-1280 diagnose-light-1280 settings-dark-1280
 
 export CGO_ENABLED = 0
 
-.PHONY: help build demo test vm-test lint fuzz bench size packages-debian packages-npm clean
+.PHONY: help build demo test vm-test lint fuzz bench size packages-debian packages-npm bench-luci screenshots clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +39,15 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 
 bench: build ## speed: codec, relay, ubus, as ratios where a machine matters
 	@tests/bench.sh
+
+bench-luci: packages-npm build ## the pages' figures in a browser, and whether an open page grows (MINUTES=10)
+	@cd tests/luci && REMSIM_BUILD=$(CURDIR)/$(BUILD) REMSIM_FIGURES=strict node --test --test-reporter=spec browser/live.test.mjs
+	@cd tests/luci && REMSIM_BUILD=$(CURDIR)/$(BUILD) node heap.mjs
+
+screenshots: packages-npm build ## walk every page in a browser and renew the pictures of README and docs/img
+	@cd tests/luci && REMSIM_BUILD=$(CURDIR)/$(BUILD) node --test --test-reporter=dot browser/walk.test.mjs
+	@mkdir -p docs/img
+	@for name in $(PICTURES); do cp $(BUILD)/screenshots/$$name.png docs/img/; done
 
 size: ## size of the router program per architecture, memory and wake-ups when idle
 	@tests/size.sh

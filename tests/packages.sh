@@ -11,6 +11,8 @@ command -v dpkg-query >/dev/null || {
 missing=
 wanted=$(sed 's/#.*//' packages.txt vm/packages.txt)
 for name in $wanted; do
+	# Node.js from elsewhere brings its own npm, beside which Debian's is refused.
+	[ "$name" != npm ] || ! command -v npm >/dev/null || continue
 	dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null | grep -qx installed || missing="$missing $name"
 done
 if [ "$(id -u)" != 0 ]; then

@@ -24,7 +24,7 @@ fi
 # machine to themselves, one after the other: those peers have deadlines of their
 # own, which a loaded machine does not meet.
 heavy="./daemon/internal/app ./daemon/internal/mm ./daemon/internal/card/vpcd ./daemon/internal/card/uimremote
-	./tests/e2e ./tests/interop/pcsc ./tests/pcscrig ./tests/vm"
+	./tests/e2e ./tests/interop/pcsc ./tests/pcscrig ./tests/luci ./tests/vm"
 # shellcheck disable=SC2086 # a list of words
 light=$(go list ./daemon/... ./tests/... | grep -vxF "$(go list $heavy)")
 run() { # FLAGS AND PACKAGES...

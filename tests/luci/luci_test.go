@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/terminills/remsim-openwrt/tests/rig"
 )
 
 // need skips the test where something is not installed. Continuous integration
@@ -67,4 +69,33 @@ func TestNode(t *testing.T) {
 func TestLint(t *testing.T) {
 	inputs(t)
 	run(t, "./lint.sh")
+}
+
+// Every page in a browser, on the program that `make demo` starts. Where
+// REMSIM_LUCI names a LuCI checkout, the same pages run on LuCI's own resources as
+// well.
+func TestBrowser(t *testing.T) {
+	_, err := os.Stat("/usr/bin/chromium")
+	need(t, "chromium: the Debian package of that name", err == nil)
+	_, err = os.Stat("node_modules/playwright-core")
+	need(t, "the npm packages of tests/luci: make packages-npm", err == nil)
+	t.Setenv("REMSIM_BUILD", rig.Programs(t, rig.Plain))
+	luci := os.Getenv("REMSIM_LUCI")
+	t.Setenv("REMSIM_LUCI", "")
+	t.Run("the demo's host", browse)
+	if luci != "" {
+		t.Setenv("REMSIM_LUCI", luci)
+		t.Run("LuCI's own resources", browse)
+	}
+}
+
+func browse(t *testing.T) {
+	out := run(t, "node", "--test", "--test-concurrency=1", "--test-reporter=tap", "browser/")
+	require.Regexp(t, `(?m)^# fail 0$`, out)
+	require.Regexp(t, `(?m)^# pass [1-9]\d+$`, out)
+	for line := range strings.Lines(out) {
+		if figure, ok := strings.CutPrefix(strings.TrimSpace(line), "# "); ok && strings.Contains(figure, " ms") {
+			t.Log(strings.TrimSpace(figure))
+		}
+	}
 }

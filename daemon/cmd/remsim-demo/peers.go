@@ -155,6 +155,12 @@ func (p *peers) configure(w *world) error {
 	if err := os.MkdirAll(p.configDir(), 0o755); err != nil {
 		return err
 	}
+	if p.web { // LuCI's own form.js reads its settings
+		text := "config core 'main'\n\toption lang 'auto'\n"
+		if err := os.WriteFile(filepath.Join(p.configDir(), "luci"), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
 	return os.WriteFile(filepath.Join(p.configDir(), "remsim"), []byte(b.String()), 0o644)
 }
 

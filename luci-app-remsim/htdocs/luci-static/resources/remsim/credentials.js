@@ -26,7 +26,7 @@ return baseclass.extend({
 
 	table(stored, show) {
 		const words = Object.fromEntries(kinds());
-		return widgets.table([ _('Kind'), _('Name'), _('Valid until'), '' ], stored.map(c => [
+		return widgets.table([ _('Kind'), _('Name'), _('Valid until'), _('Actions') ], stored.map(c => [
 			words[c.kind] ?? c.kind, c.name, c.expires ? format.time(c.expires) : '–',
 			[ widgets.button(_('Remove'), 'negative', true, () => action.run(_('Remove %s').format(c.name), _('A setting that still names it stops working.'),
 				() => api.credential(c.kind, c.name, '').then(show))) ],

@@ -111,7 +111,8 @@ const AbstractValue = baseclass.extend({
 	},
 
 	describe(sid, id) {
-		return this.description ? E('div', { 'class': 'cbi-value-description', 'id': `${id}.description` }, [ this.description ]) : null;
+		/* As in LuCI, a description is markup. */
+		return this.description ? E('div', { 'class': 'cbi-value-description', 'id': `${id}.description` }, this.description) : null;
 	},
 
 	row(sid, id, node, description, cell) {

@@ -51,7 +51,7 @@ const Abstract = baseclass.extend({
 	heading() {
 		return [
 			this.title ? E('h3', {}, [ this.title ]) : null,
-			this.description ? E('div', { 'class': 'cbi-section-descr' }, [ this.description ]) : null
+			this.description ? E('div', { 'class': 'cbi-section-descr' }, this.description) : null
 		];
 	},
 
@@ -124,7 +124,7 @@ const NamedSection = Abstract.extend({
 	render() {
 		const [ sid ] = this.cfgsections();
 		const create = () => { uci.add(this.map.config, this.sectiontype, this.section); return this.map.save(null, true); };
-		return E('div', { 'class': 'cbi-section', 'id': `cbi-${this.map.config}-${this.section}`, 'data-section-id': this.section }, [
+		return E('div', { 'class': 'cbi-section' }, [
 			...this.heading(),
 			sid ? this.fields(sid) : E('div', { 'class': 'cbi-section-create' }, [
 				E('p', {}, [ E('em', {}, [ _('This section contains no values yet') ]) ]),

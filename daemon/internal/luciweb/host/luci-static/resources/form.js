@@ -41,7 +41,7 @@ const CBIMap = baseclass.extend({
 	renderContents() {
 		dom.content(this.root, [
 			this.title ? E('h2', { 'name': 'content' }, [ this.title ]) : null,
-			this.description ? E('div', { 'class': 'cbi-map-descr' }, [ this.description ]) : null
+			this.description ? E('div', { 'class': 'cbi-map-descr' }, this.description) : null
 		]);
 		for (const s of this.children)
 			this.root.appendChild(s.render());

@@ -358,7 +358,7 @@
 			const maps = [ ...document.querySelectorAll('#view .cbi-map') ].map((m) => dom.findClassInstance(m));
 			const locked = maps.length > 0 && maps.every((m) => m?.readonly);
 			const button = (label, style, fn) => this[fn]
-				? E('button', { 'class': `cbi-button cbi-button-${style} ${style == 'apply' ? 'important' : ''}`.trim(), 'click': ui.createHandlerFn(this, fn, '0'), 'disabled': locked || null }, [ label ]) : null;
+				? E('button', { 'class': `cbi-button cbi-button-${style} ${style == 'apply' ? 'important' : ''}`.trim(), 'click': ui.createHandlerFn(this, (ev) => this[fn](ev, '0')), 'disabled': locked || null }, [ label ]) : null;
 			const buttons = [
 				button(_('Save & Apply'), 'apply', 'handleSaveApply'), button(_('Save'), 'save', 'handleSave'), button(_('Reset'), 'reset', 'handleReset')
 			].filter((b) => b);

@@ -94,7 +94,7 @@ return baseclass.extend({
 		}
 		if ((value == null || value === '' || value.length === 0) && !optional)
 			return _('Expecting: %s').format(_('non-empty value'));
-		for (const fn of L.toArray(validate)) {
+		for (const fn of [ validate ].flat().filter((f) => typeof(f) == 'function')) {
 			const result = fn(value);
 			if (result !== true)
 				return result || _('Invalid value');
