@@ -138,6 +138,8 @@ func printModem(w io.Writer, m model.Modem) {
 		}
 		if m.Card.Front != "" {
 			fmt.Fprintf(w, ", front %s", m.Card.Front)
+		} else if m.Card.Detail != "" {
+			fmt.Fprintf(w, ", no front: %s", m.Card.Detail)
 		}
 	}
 	fmt.Fprintln(w)

@@ -84,6 +84,8 @@ func TestValuesAreRefusedWithWhatIsAccepted(t *testing.T) {
 		{"modem 'primary'", "front_device", "usb:x", "is no USB path"},
 		{"modem 'primary'", "front_device", "usb:2-1:256", "its interface is no number from 0 to 255"},
 		{"modem 'primary'", "front_device", "qmi:cdc-wdm0", "below /dev"},
+		{"modem 'primary'", "front_device", "qmi:/dev/cdc-wdm0:4", "its slot is no number from 1 to 3"},
+		{"modem 'primary'", "front_device", "qmi:/dev/cdc-wdm0:", "its slot is no number from 1 to 3"},
 		{"modem 'primary'", "front_device", "localhost", "is not HOST:PORT"},
 		{"modem 'primary'", "front_device", "::1:35963", "without brackets or without a port"},
 		{"modem 'primary'", "client_id", "1024", "is out of range; accepted: a whole number, 0 to 1023"},

@@ -119,7 +119,7 @@ func (m *modem) hardwareConditions(noMM string) []health.Condition {
 	failed := m.status.Failed
 	if _, card, wrong := strings.Cut(failed, "wrong card: "); wrong {
 		add(health.WrongCard, card)
-	} else if failed != "" {
+	} else if failed != "" && !m.cannotSwitch() {
 		add(health.SwitchFailed, failed)
 	}
 	o := m.seen

@@ -99,6 +99,12 @@ func (m *modem) noFront() string {
 // undecided: front auto has not made up its mind yet.
 func (m *modem) undecided() bool { return m.conf.FrontAuto && m.choice.Pending }
 
+// cannotSwitch: a switch to the remote card fails for want of a front alone; why there is
+// none says more than that.
+func (m *modem) cannotSwitch() bool {
+	return m.frontKind() == "" && !m.conf.HasSIMLine && m.wantsRemote()
+}
+
 // frontInput is everything that the choice of fronts looks at.
 func (e *Engine) frontInput(now time.Time) fronts.Input {
 	in := fronts.Input{Told: e.hardware.frontsTold, Seen: e.hardware.fronts}

@@ -102,6 +102,8 @@ func (m *modem) judgeSwitch() (v verdict, counts bool) {
 	switch {
 	case !m.managed():
 		return v, false
+	case m.cannotSwitch():
+		return v, false
 	case m.status.Failed != "":
 		return verdict{state: model.StateDegraded, reason: fmt.Sprintf("%s: the %s card is not in use: %s", m.conf.Name, m.wantedSource(), m.status.Failed)}, true
 	case m.status.Running && m.status.Reset:

@@ -3,6 +3,7 @@ package uimremote_test
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -99,11 +100,34 @@ func run(t *testing.T, front *uimremote.Front) *desk {
 	}()
 	d.stop = func() error {
 		cancel()
-		<-d.done
-		return result
+		select {
+		case <-d.done:
+			return result
+		case <-time.After(patience):
+			return errors.New("Run does not end")
+		}
 	}
-	t.Cleanup(func() { _ = d.stop() })
+	t.Cleanup(func() {
+		_ = d.stop()
+		select {
+		case <-d.done:
+		default:
+			t.Error("Run does not end")
+		}
+	})
 	return d
+}
+
+// await receives within patience: what never comes fails its own test, and not the whole
+// program ten minutes later.
+func await[T any](t testing.TB, from <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-from:
+	case <-time.After(patience):
+		require.Fail(t, "nothing came")
+	}
+	return v
 }
 
 // serve runs a front of the world that is up.

@@ -2,6 +2,8 @@ package uimremote_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +70,7 @@ var behaviours = []struct {
 		atr, err := w.modem.Reset(within(t))
 		require.NoError(t, err)
 		require.Equal(t, []byte(cardfake.Default().ATR), atr)
-		require.Error(t, (<-first).err)
+		require.Error(t, await(t, first).err)
 		require.ErrorIs(t, d.front.Answer(h.ID, []byte{0x90, 0x00}), card.ErrStale)
 		d.Hold(false)
 		require.Equal(t, []string{"on", "reset", "on"}, d.edges())
@@ -159,7 +161,7 @@ var behaviours = []struct {
 		h := d.nextHeld(t)
 		require.ErrorIs(t, d.front.Mute(h.ID+1), card.ErrStale)
 		require.NoError(t, d.front.Mute(h.ID))
-		require.ErrorIs(t, (<-first).err, uimremotefake.ErrFailed, "no status word is invented")
+		require.ErrorIs(t, await(t, first).err, uimremotefake.ErrFailed, "no status word is invented")
 		require.ErrorIs(t, d.front.Answer(h.ID, []byte{0x90, 0x00}), card.ErrStale)
 		require.NoError(t, w.modem.WaitEvent(within(t), "card error, cause 2"))
 		d.Hold(false)
@@ -173,7 +175,7 @@ var behaviours = []struct {
 		d.Hold(true)
 		first := w.begin(t, "00A4000C023F00")
 		require.NoError(t, d.front.Mute(d.nextHeld(t).ID))
-		require.Error(t, (<-first).err)
+		require.Error(t, await(t, first).err)
 		require.NoError(t, w.modem.WaitEvent(within(t), "card error"))
 		d.Hold(false)
 		_, err := w.modem.Reset(within(t))
@@ -190,7 +192,7 @@ var behaviours = []struct {
 		require.Greater(t, h.ID, old.ID)
 		require.ErrorIs(t, d.front.Answer(old.ID, []byte{0x6F, 0x00}), card.ErrStale)
 		require.NoError(t, d.front.Answer(h.ID, []byte{0x90, 0x00}))
-		got := <-second
+		got := await(t, second)
 		require.NoError(t, got.err)
 		require.Equal(t, "9000", upper(got.answer))
 	}},
@@ -231,7 +233,7 @@ var behaviours = []struct {
 	{"the end gives card, slot and client back", func(t *testing.T, w *world, d *desk) {
 		w.attach(t, d)
 		require.NoError(t, d.stop())
-		require.ErrorIs(t, <-d.Down, context.Canceled)
+		require.ErrorIs(t, await(t, d.Down), context.Canceled)
 		require.NoError(t, w.modem.WaitLocal(within(t)))
 		require.Contains(t, strings.Join(w.modem.Events(), "|"), "card removed|connection unavailable|local again: the connection became unavailable|client")
 		require.Zero(t, w.modem.Clients())
@@ -273,7 +275,7 @@ func TestNothingLateReachesTheModem(t *testing.T) {
 		h := d.nextHeld(t)
 		_, err := w.modem.Reset(within(t))
 		require.NoError(t, err)
-		require.Error(t, (<-first).err)
+		require.Error(t, await(t, first).err)
 		require.ErrorIs(t, d.front.Answer(h.ID, []byte{0x90, 0x00}), card.ErrStale)
 	}
 	require.NoError(t, d.stop())
@@ -289,6 +291,36 @@ func TestNewRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "slot 4 is not 1..3")
 	require.Less(t, uimremote.RemovalTime(), uimremote.ATRLimit, "a change of cards ends before a modem gives up on the ATR")
 	require.Greater(t, uimremote.SegmentSize, card.MaxResponse)
+}
+
+func TestASlotOfTheModem(t *testing.T) {
+	for _, device := range []string{"qmi:/dev/cdc-wdm0:0", "qmi:/dev/cdc-wdm0:4", "qmi:/dev/cdc-wdm0:", "qmi:/dev/cdc-wdm0:b"} {
+		_, err := uimremote.New(device, uimremote.Options{})
+		require.ErrorContains(t, err, "is not 1..3", device)
+	}
+	w := fakeQMI(t, uimremotefake.Options{Offered: true, Slot: 2})
+	w.device = "qmi:/dev/cdc-wdm0:2"
+	d := w.serve(t)
+	require.Equal(t, "qmi:/dev/cdc-wdm0:2", d.front.Info().Device)
+	w.attach(t, d)
+	require.Equal(t, "9000", w.send(t, selectUSIM))
+}
+
+func TestUSBPathOfAPort(t *testing.T) {
+	root := t.TempDir()
+	iface := filepath.Join(root, "devices", "usb2", "2-1", "2-1:1.4")
+	require.NoError(t, os.MkdirAll(filepath.Join(iface, "wwan", "wwan0"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(iface, "..", "idVendor"), []byte("2c7c\n"), 0o644))
+	for class, device := range map[string]string{"usbmisc/cdc-wdm0": iface, "wwan/wwan0qmi0": filepath.Join(iface, "wwan", "wwan0"), "wwan/wwan1mbim0": root} {
+		dir := filepath.Join(root, "class", class)
+		require.NoError(t, os.MkdirAll(dir, 0o755))
+		require.NoError(t, os.Symlink(device, filepath.Join(dir, "device")))
+	}
+	o := uimremote.Options{Sysfs: root}
+	require.Equal(t, "2-1", o.USBPath("/dev/cdc-wdm0"))
+	require.Equal(t, "2-1", o.USBPath("/dev/wwan0qmi0"))
+	require.Empty(t, o.USBPath("/dev/wwan1mbim0"), "one on PCIe")
+	require.Empty(t, o.USBPath("/dev/cdc-wdm9"))
 }
 
 func TestInsertRefuses(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 	"github.com/stretchr/testify/require"
@@ -81,14 +82,29 @@ func program(t *testing.T, path, debian string) string {
 	return ""
 }
 
+// pollable is f in Go's poller. pty.Open leaves its files blocking: neither does Close end
+// a Read or a Write of one, nor does a deadline, and a proxy that stops reading would hold
+// the test for ever.
+func pollable(t *testing.T, f *os.File) *os.File {
+	t.Helper()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	require.NoError(t, unix.SetNonblock(fd, true))
+	out := os.NewFile(uintptr(fd), f.Name())
+	require.NoError(t, out.SetWriteDeadline(time.Time{}), "it can be waited for")
+	return out
+}
+
 // realProxy puts one of the real proxies between the front and a modem behind a pty,
 // which it takes for the control port.
 func realProxy(t *testing.T, o uimremotefake.Options, name, debian, driver string, mbim bool) *world {
 	t.Helper()
 	path := program(t, "/usr/libexec/"+name, debian)
 	i := newIsland(t)
-	master, slave, err := pty.Open()
+	blocking, slave, err := pty.Open()
 	require.NoError(t, err)
+	master := pollable(t, blocking)
 	state, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
 	require.NoError(t, err)
 	state.Iflag, state.Oflag, state.Lflag = 0, 0, 0 // raw
@@ -110,7 +126,7 @@ func realProxy(t *testing.T, o uimremotefake.Options, name, debian, driver strin
 		_ = cmd.Wait()
 		_ = slave.Close()
 		_ = master.Close()
-		<-served
+		await(t, served)
 		w.modem.Close()
 	})
 	require.Eventually(t, func() bool {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"sync"
 	"time"
 	"unicode/utf16"
@@ -118,7 +117,9 @@ const sendTimeout = 5 * time.Second
 func (w *wire) write(b []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if c, ok := w.conn.(net.Conn); ok {
+	// A port that cannot be given a deadline, which net.Conn and a pollable os.File can,
+	// is for ServePort's caller to keep from blocking.
+	if c, ok := w.conn.(interface{ SetWriteDeadline(time.Time) error }); ok {
 		_ = c.SetWriteDeadline(time.Now().Add(sendTimeout)) // a closed one is for the reader to see
 	}
 	_, _ = w.conn.Write(b)
