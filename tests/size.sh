@@ -2,7 +2,8 @@
 # Size of the router program per architecture against its limits, then memory
 # and wake-ups of the idle daemon on this machine. Router builds go without
 # inlining: that saves a tenth of the flash, and what it costs in speed is far from
-# any limit (docs/DEPENDENCIES.md has the figures).
+# any limit (docs/DEPENDENCIES.md has the figures). net/http, for the orchestrator, is a megabyte
+# of it; packed, as it lies in flash, that is a fifth of one.
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p build/size
@@ -23,11 +24,11 @@ while read -r arch env max maxxz; do
 	fi
 	row "$arch" "$bytes" "$packed" "$verdict"
 done <<'TABLE'
-arm64 GOARCH=arm64 8200000 2700000
-mipsle GOARCH=mipsle,GOMIPS=softfloat 9600000 2700000
-mips GOARCH=mips,GOMIPS=softfloat 9600000 2700000
-arm GOARCH=arm,GOARM=7 9000000 2700000
-amd64 GOARCH=amd64 9000000 2700000
+arm64 GOARCH=arm64 9400000 2700000
+mipsle GOARCH=mipsle,GOMIPS=softfloat 11000000 2700000
+mips GOARCH=mips,GOMIPS=softfloat 11000000 2700000
+arm GOARCH=arm,GOARM=7 9600000 2700000
+amd64 GOARCH=amd64 10400000 2700000
 TABLE
 go build -trimpath -tags nethttpomithttp2 -ldflags '-s -w' -o build/ ./daemon/cmd/...
 log=build/idle.log

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/app"
 )
@@ -22,6 +23,9 @@ func runCleanup(ctx context.Context, c *cli, args []string) error {
 		return err
 	}
 	o.Ubus = c.ubus
+	if o.Hostname, err = os.Hostname(); err != nil {
+		return fmt.Errorf("read the hostname: %w", err)
+	}
 	o.Logger = slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
 	done, err := app.Cleanup(ctx, o, app.RealDrivers(o.Logger))
 	if err != nil {

@@ -47,7 +47,7 @@ func commands() []command {
 		{"links", "", "each way to the network: usable or why not, what it carries, and why", runLinks},
 		{"events", "[--kind KIND|--failover] [--limit N] [--follow]", "what happened, newest last", runEvents},
 		{"doctor", "[MODEM]", "check everything a remote card depends on, and say what to do", runDoctor},
-		{"test", "server|bank|card|path [NAME]", "try one thing out without disturbing what works", runTest},
+		{"test", "server|bank|card|path|ionmesh [NAME]", "try one thing out without disturbing what works", runTest},
 		{"sim", "[MODEM] remote|local | test [MODEM]", "choose the card of a modem, or test its remote card without registering anywhere", runSim},
 		{"map", "[--modem MODEM] [--host HOST] [--port PORT] BANK SLOT", "assign a bank slot by hand", runMap},
 		{"unmap", "[MODEM]", "take the remote card away", runUnmap},

@@ -122,6 +122,7 @@ func printStatus(w io.Writer, s *status) {
 	for _, x := range s.Sessions {
 		printSession(w, x, s.Now)
 	}
+	printMesh(w, s)
 	printBudgets(w, s.Budget)
 	fmt.Fprintf(w, "\nhealth %d of 100\n", s.Health.Score)
 	for _, f := range s.Health.Findings {
@@ -161,6 +162,33 @@ func printSession(w io.Writer, x model.Session, now int64) {
 		fmt.Fprintf(w, ", round trip %.1f ms (p50) %.1f ms (p99)", x.TPDU.RTTp50, x.TPDU.RTTp99)
 	}
 	fmt.Fprintln(w)
+}
+
+func printMesh(w io.Writer, s *status) {
+	if len(s.IonMesh.Clients) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\norchestrator %s: %s", s.IonMesh.URL, s.IonMesh.State)
+	if s.IonMesh.LastBeat > 0 {
+		fmt.Fprintf(w, ", last heard %s ago (%s)", span(s.Now-s.IonMesh.LastBeat), s.IonMesh.Transport)
+	}
+	if s.IonMesh.NextBeat > 0 {
+		fmt.Fprintf(w, ", next beat in %s", span(int64(s.IonMesh.NextBeat)))
+	}
+	fmt.Fprintln(w)
+	for _, c := range s.IonMesh.Clients {
+		fmt.Fprintf(w, "  %-10s %s as %s", c.Modem, c.State, c.ClientID)
+		if c.Bank != nil {
+			fmt.Fprintf(w, ", bank %d slot %d", c.Bank.ID, c.Bank.Slot)
+		}
+		if c.Lease != nil {
+			fmt.Fprintf(w, ", lease %s for %s, epoch %d", c.Lease.ID, span(c.Lease.Until-s.Now), c.Lease.Epoch)
+		}
+		if c.Reason != "" {
+			fmt.Fprintf(w, ": %s", c.Reason)
+		}
+		fmt.Fprintln(w)
+	}
 }
 
 func printPeer(w io.Writer, name string, p model.Peer, now int64) {

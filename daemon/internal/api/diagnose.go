@@ -27,7 +27,7 @@ func (a *API) diagnose(_ context.Context, req *ubus.Request) {
 }
 
 // Targets of `test` that this version can try out.
-var targets = []string{"server", "bank", "card", "path"}
+var targets = []string{"server", "bank", "card", "path", "ionmesh"}
 
 func (a *API) test(ctx context.Context, req *ubus.Request) {
 	target, err1 := req.Args.Text("target", "")

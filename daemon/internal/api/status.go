@@ -70,10 +70,14 @@ func reply(s *model.Snapshot, now time.Time) statusReply {
 	if s.GraceEnds.After(now) {
 		failover.GraceLeft = int(s.GraceEnds.Sub(now)/time.Second) + 1
 	}
+	mesh := s.IonMesh
+	if mesh.NextBeatAt.After(now) {
+		mesh.NextBeat = int(mesh.NextBeatAt.Sub(now)/time.Second) + 1
+	}
 	return statusReply{
 		Version: s.Version, Sequence: s.Sequence, Time: now.Unix(), Uptime: int64(now.Sub(s.Started) / time.Second),
 		DeviceID: s.DeviceID, State: s.State, Reason: s.Reason, Modems: s.Modems, Links: s.Links, Failover: failover,
-		Sessions: s.Sessions, IonMesh: s.IonMesh, Budget: s.Budget, Health: s.Health,
+		Sessions: s.Sessions, IonMesh: mesh, Budget: s.Budget, Health: s.Health,
 	}
 }
 

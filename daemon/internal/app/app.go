@@ -24,6 +24,7 @@ import (
 	"github.com/terminills/remsim-openwrt/daemon/internal/engine"
 	"github.com/terminills/remsim-openwrt/daemon/internal/gpio"
 	"github.com/terminills/remsim-openwrt/daemon/internal/hotplug"
+	"github.com/terminills/remsim-openwrt/daemon/internal/ionmesh"
 	"github.com/terminills/remsim-openwrt/daemon/internal/journal"
 	"github.com/terminills/remsim-openwrt/daemon/internal/meter"
 	"github.com/terminills/remsim-openwrt/daemon/internal/mm"
@@ -119,6 +120,7 @@ type App struct {
 	api        *api.API
 	bus        *ubus.Client
 	mm         *mm.Client
+	ionmesh    *ionmesh.Client // nil: it cannot work here
 	netifd     *netifd.Client
 	neighbours *neighbours
 	pulses     gpio.Memory
@@ -164,6 +166,9 @@ func Run(ctx context.Context, o Options, d Drivers) error {
 	}
 	a.mm = mm.New(mm.Options{Address: d.DBus, Sysfs: o.Sysfs, SignalRate: signalRate, Events: a.engine.Tell})
 	a.netifd = netifd.New(a.bus, netifd.Options{Events: a.engine.Tell, Memory: filepath.Join(o.RunDir, "networks-down.json")})
+	if a.ionmesh, err = a.newIonMesh(); err != nil {
+		o.Logger.WarnContext(ctx, "no client of the orchestrator", "err", err)
+	}
 	a.neighbours = newNeighbours(a)
 	a.pulses = gpio.NewFileMemory(o.RunDir)
 	a.restoreHistory(ctx)
@@ -188,6 +193,9 @@ func (a *App) serve(ctx context.Context) {
 	a.apply(ctx)
 	outside.Start(supervise.Task{Name: "fronts", Run: a.lookForFronts})
 	outside.Start(supervise.Task{Name: "ubus", Run: a.bus.Run})
+	if a.ionmesh != nil {
+		outside.Start(supervise.Task{Name: "ionmesh", Run: a.ionmesh.Run})
+	}
 	outside.Start(supervise.Task{Name: "announcements", Run: func(ctx context.Context) error { return a.api.Run(ctx, a.bus) }})
 	if a.drivers.Routes != nil {
 		outside.Start(supervise.Task{Name: "routes", Run: a.keepRoutes})

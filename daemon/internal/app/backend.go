@@ -34,6 +34,12 @@ func (a *App) Test(ctx context.Context, target, name string) ([]model.Step, erro
 	if target == "path" {
 		return a.testPath(ctx, name)
 	}
+	if target == "ionmesh" {
+		if a.ionmesh == nil {
+			return nil, &model.CommandError{Kind: model.NotSupported, Message: "the client of the orchestrator does not run"}
+		}
+		return a.ionmesh.Test(ctx), nil
+	}
 	modem, st, err := a.stackOf(name)
 	if err != nil {
 		return nil, err

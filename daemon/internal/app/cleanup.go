@@ -32,7 +32,7 @@ func Cleanup(ctx context.Context, o Options, d Drivers) ([]Cleaned, error) {
 	}
 	defer unlock()
 	var done []Cleaned
-	for _, clean := range []func(context.Context, Options, Drivers) []Cleaned{cleanCards, cleanRoutes, cleanMeter} {
+	for _, clean := range []func(context.Context, Options, Drivers) []Cleaned{cleanCards, cleanIonMesh, cleanRoutes, cleanMeter} {
 		done = append(done, clean(ctx, o, d)...)
 	}
 	return done, nil

@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/budget"
 	"github.com/terminills/remsim-openwrt/daemon/internal/config"
@@ -26,6 +24,7 @@ func (o Options) settings(c *config.Config) engine.Settings {
 	for _, m := range c.Modems {
 		s.Modems = append(s.Modems, o.modem(c, m))
 	}
+	s.IonMesh, s.MeshClearText = o.meshPlan(c)
 	s.Links = linksOf(c)
 	if len(s.Links) > 0 {
 		s.Failover = failoverOf(c)
@@ -91,6 +90,8 @@ func (o Options) modem(c *config.Config, m config.Modem) engine.Modem {
 		e.Banks[b.ID] = o.credentials(b.Endpoint())
 	}
 	e.Session = o.session(c, m)
+	_, e.HasClient = m.Client()
+	e.Loopback, e.ServerPing = loopback, config.ServerPing
 	if e.Source == model.SourceRemote {
 		e.ClearText = clearText(e.Session)
 	}
@@ -142,13 +143,7 @@ func (o Options) credentials(e model.Endpoint) model.Endpoint {
 	if e.TLS == nil {
 		return e
 	}
-	stored := func(kind, name string) string {
-		if name == "" || strings.Contains(name, "/") {
-			return name
-		}
-		return filepath.Join(o.StateDir, credentialsDir, kind+"-"+name)
-	}
-	e.TLS = &model.TLSFiles{CA: stored("ca", e.TLS.CA), Cert: stored("cert", e.TLS.Cert), Key: stored("key", e.TLS.Key)}
+	e.TLS = &model.TLSFiles{CA: o.stored("ca", e.TLS.CA), Cert: o.stored("cert", e.TLS.Cert), Key: o.stored("key", e.TLS.Key)}
 	return e
 }
 

@@ -87,7 +87,7 @@ var may = map[string]string{
 	"internal/probe/probefake":              "internal/probe internal/model",
 
 	"internal/app": "internal/supervise internal/api internal/engine internal/config internal/relay internal/cell internal/model internal/ubus " +
-		"internal/journal internal/health internal/budget internal/meter internal/rspro internal/rspro/client internal/card internal/card/vpcd internal/card/cardem internal/card/uimremote internal/card/cache internal/mm internal/at internal/gpio internal/netifd internal/inventory internal/path internal/route internal/failover internal/hotplug " +
+		"internal/journal internal/health internal/budget internal/meter internal/rspro internal/rspro/client internal/card internal/card/vpcd internal/card/cardem internal/card/uimremote internal/card/cache internal/mm internal/at internal/gpio internal/netifd internal/ionmesh internal/inventory internal/path internal/route internal/failover internal/hotplug " +
 		"internal/probe",
 	"cmd/remsim": "internal/app internal/config internal/model internal/ubus internal/card internal/health",
 	"cmd/remsim-demo": "internal/app internal/config internal/model internal/ubus internal/card internal/ubus/ubusfake " +

@@ -183,8 +183,8 @@ func (b *builder) ionmesh() IonMesh {
 	return m
 }
 
-// host is the orchestrator's host name or address.
-func (m IonMesh) host() string {
+// Host is the orchestrator's host name or address.
+func (m IonMesh) Host() string {
 	u, err := url.Parse(m.URL)
 	if err != nil {
 		return ""

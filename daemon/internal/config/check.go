@@ -174,7 +174,7 @@ func (r *rules) peers() {
 		if m.URL == "" && !v.has("url") {
 			v.add("url", "", "is needed when enabled is 1; accepted: %s", v.row("url").Accepts())
 		}
-		r.secure(v, m.TLS, m.host(), "url", "write https://")
+		r.secure(v, m.TLS, m.Host(), "url", "write https://")
 	}
 }
 

@@ -76,7 +76,7 @@ func (c *Config) Costs() []model.Cost {
 			c.remoteCosts(m, add)
 		}
 	}
-	if c.IonMesh.Enabled && acts("ionmesh", "heartbeat_interval") {
+	if c.IonMesh.Enabled {
 		c.beatCosts(add)
 	}
 	if acts("failover", "detect") {

@@ -19,8 +19,8 @@ func TestWhatHasNoEffectYetIsSaid(t *testing.T) {
 		{"defaults of role iot", modem + "\toption role 'iot'\n\toption metered 'yes'\n\toption user_traffic 'never'\n", nil},
 		{"links and failover act", modem + "\toption metered '1'\nconfig failover 'failover'\n\toption hold '5'\n\toption detect 'fast'\n", nil},
 		{"switched off", "config ionmesh 'ionmesh'\n\toption enabled '0'\n\toption url 'https://h'\nconfig metrics 'metrics'\n\toption enabled 'off'\n\toption listen '127.0.0.1:1'\n", nil},
-		{"a whole section", "config ionmesh 'ionmesh'\n\toption enabled '1'\n\toption url 'https://h'\n", []string{
-			`remsim.ionmesh (line 1): warning: this section is accepted and has no effect yet: there is no client of the orchestrator`,
+		{"a whole section", "config metrics 'metrics'\n\toption enabled '1'\n\toption listen '127.0.0.1:1'\n", []string{
+			`remsim.metrics (line 1): warning: this section is accepted and has no effect yet: no metrics are served`,
 		}},
 		{"hook", "config hook\n\toption script '/a'\n", []string{`remsim.@hook[0].script="/a" (line 2): warning: is accepted and has no effect yet: no script is run`}},
 	} {

@@ -123,7 +123,7 @@ func bankOptions() []Option {
 }
 
 func ionmeshOptions() []Option {
-	return later("there is no client of the orchestrator", in("ionmesh", append([]Option{
+	return in("ionmesh", append([]Option{
 		{Name: "enabled", Kind: KindBool, Default: "0",
 			Doc: "Register with the orchestrator."},
 		{Name: "url", Kind: KindURL, Required: "when enabled",
@@ -141,7 +141,7 @@ func ionmeshOptions() []Option {
 			Cost: "At the original's 60 s: 10 MB a month on one connection that stays, 42 with a new one per beat in clear text, 240 and more in TLS."},
 		{Name: "timeout", Kind: KindSeconds, Default: "10", Min: 1, Max: 60,
 			Doc: "How long an answer of the orchestrator is waited for."},
-	}, tlsOptions()...)...))
+	}, tlsOptions()...)...)
 }
 
 func failoverOptions() []Option {

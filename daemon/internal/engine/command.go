@@ -38,6 +38,8 @@ func (e *Engine) command(now time.Time, cmd model.Command) error {
 		return e.setSource(now, m, cmd.Source)
 	case model.MapBank:
 		return e.mapBank(now, m, cmd)
+	case model.Moved:
+		return e.moved(now, m, cmd.Card)
 	case model.Unmap:
 		m.mapped, m.unmapped = nil, true
 		m.generation++

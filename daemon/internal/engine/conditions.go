@@ -36,8 +36,12 @@ func (e *Engine) conditions(now time.Time, s *model.Snapshot) []health.Condition
 		add(health.Condition{Code: health.Disabled, Subject: "remsim"})
 		return out
 	}
+	if what := e.settings.MeshClearText; what != "" {
+		add(health.Condition{Code: health.IonMesh + model.MeshClearText, Subject: "ionmesh", Detail: what})
+	}
 	for _, m := range e.modems {
 		out = append(out, m.frontConditions()...)
+		out = append(out, m.meshConditions(now, e.settings.Grace)...)
 		out = append(out, m.conditions(s.State)...)
 		if m.managed() {
 			out = append(out, m.hardwareConditions(e.missing())...)
@@ -185,7 +189,7 @@ func (m *modem) conditions(state model.State) []health.Condition {
 	case m.assigned == nil && m.frontKind() == "":
 		add(health.NoAssignment, "", health.FrontNone) // nobody asks for one
 	case m.assigned == nil:
-		add(health.NoAssignment, "", server)
+		add(health.NoAssignment, "", orElse(m.meshCause(), server))
 	case m.cardHeld() && state == model.StateDegraded:
 		add(health.CardHeldLong, m.bankd.Reason, "") // an escalation: shown beside its cause
 	case m.cardHeld() && m.bankd.State != model.ConnConnected:

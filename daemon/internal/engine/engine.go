@@ -69,6 +69,7 @@ type Engine struct {
 	cells      cells
 	frontCells frontCells
 	paths      PathPlans
+	meshPlan   *cell.Cell[model.IonMeshPlan]
 }
 
 // item is what waits in the inbox: an event, or a call into the goroutine.
@@ -97,6 +98,7 @@ func New(opts Options) *Engine {
 		history:  history.New(),
 		meter:    cell.New(model.MeterPlan{}, func(a, b model.MeterPlan) bool { return reflect.DeepEqual(a, b) }),
 		paths:    newPathPlans(),
+		meshPlan: newMeshPlan(),
 	}
 	e.frontCells = newFrontCells()
 	e.cells.byModem = make(map[string]*Plans)
@@ -168,6 +170,7 @@ func (e *Engine) decide(now time.Time) (wake time.Time) {
 	wake = earliest(wake, e.decideLinks(now))
 	e.planLinks()
 	e.meter.Set(e.meterPlan())
+	e.planMesh()
 	wake = earliest(wake, e.watchTimeline(now))
 	wake = earliest(wake, e.chooseFronts(now))
 	wake = earliest(wake, e.switchCards(now))
@@ -306,6 +309,7 @@ func (e *Engine) rebuild() {
 		m.reconfigure(conf)
 		e.modems = append(e.modems, m)
 	}
+	e.enrollMesh()
 }
 
 // Plans are the mailboxes through which one modem's drivers learn what to do.

@@ -57,7 +57,9 @@ func (e *Engine) fold(ev model.Event) {
 	case model.Metered:
 		e.foldMetered(ev)
 	default:
-		e.foldHardware(ev)
+		if !e.foldMesh(ev) {
+			e.foldHardware(ev)
+		}
 	}
 }
 

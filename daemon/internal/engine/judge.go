@@ -76,12 +76,18 @@ func (m *modem) judge(now, started time.Time, grace time.Duration) verdict {
 	switch {
 	case m.unmapped:
 		return verdict{state: model.StateWaiting, reason: fmt.Sprintf("%s: unmapped by command, waiting for a new assignment", name)}
+	case m.withheld():
+		return m.judgeWithheld(now, started)
 	case m.cardHeld() && m.assigned != nil:
 		return m.judgeHeld(now, grace)
 	case m.cardWorks() && m.muted != "":
 		return verdict{state: model.StateDegraded, reason: fmt.Sprintf("%s: %s", name, m.muted)}
 	case m.cardWorks():
-		return verdict{state: model.StateOperational, reason: fmt.Sprintf("%s uses the card in bank %s", name, m.where())}
+		v, late := m.judgeSilent(now, grace)
+		if !late {
+			v.state, v.reason = model.StateOperational, fmt.Sprintf("%s uses the card in bank %s", name, m.where())
+		}
+		return v
 	case m.undecided():
 		return verdict{state: model.StateStarting, reason: fmt.Sprintf("%s: looking for a card front: %s", name, m.choice.Why)}
 	case m.frontKind() == "":
@@ -211,7 +217,7 @@ func (e *Engine) snapshot(now time.Time) *model.Snapshot {
 		Version: e.opts.Version, Started: e.started,
 		DeviceID: e.settings.DeviceID, State: state, Reason: reason,
 		Modems: []model.Modem{}, Links: []model.Link{}, Sessions: []model.Session{}, Budget: e.viewBudget(),
-		IonMesh: model.IonMesh{State: "off"}, GraceEnds: e.graceEnds(),
+		IonMesh: e.meshView(), GraceEnds: e.graceEnds(),
 	}
 	e.viewLinks(s)
 	for _, m := range e.modems {

@@ -48,6 +48,8 @@ type modem struct {
 	unlock                 model.UnlockDone
 	trouble                map[string]string // by finding code
 
+	mesh mesh // the orchestrator
+
 	// The card switch.
 	switchGeneration int64 // grows when somebody asks for a source
 	reset            cardswitch.Reset

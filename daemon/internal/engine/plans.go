@@ -51,6 +51,9 @@ func (s Settings) summary() string {
 func (m *modem) sessionPlan(enabled bool) model.SessionPlan {
 	p := m.conf.Session
 	p.Online = enabled && m.wantsRemote()
+	if m.mesh.member {
+		p = m.meshSession(p)
+	}
 	p.Generation = m.generation
 	p.Unmapped = m.unmapped
 	if m.mapped != nil {
@@ -70,7 +73,7 @@ func (m *modem) cardPlan(enabled bool) model.CardPlan {
 		show = m.plan.Show // the card switch decides when
 	}
 	return model.CardPlan{
-		Show:        enabled && show && !m.unmapped,
+		Show:        enabled && show && !m.unmapped && !m.withheld(),
 		ATR:         m.conf.ATR,
 		Hold:        m.assigned != nil && m.shownSlot == *m.assigned, // the card of another slot is not held
 		TraceActive: m.tracing,

@@ -24,6 +24,10 @@ type Settings struct {
 	Detect   string   // how eagerly links are probed: fast, normal, frugal
 	Probes   []string // extra hosts to probe
 	Budgets  []budget.Policy
+	// IonMesh is the plan of the orchestrator's client but for the path; without a
+	// URL there is none. MeshClearText names what is not protected, "" for nothing.
+	IonMesh       model.IonMeshPlan
+	MeshClearText string
 	// Errors and Warnings are what the check of the newest file said, one
 	// sentence each. OldConfig tells that the file was refused and an earlier
 	// configuration is in use.
@@ -61,6 +65,12 @@ type Modem struct {
 	Cache          string
 	StatusInterval time.Duration
 	AuthPerHour    int
+	// HasClient: the configuration names Session.Client.
+	HasClient bool
+	// Loopback tells whether a host is this machine; ServerPing is the keep-alive
+	// interval of a server that only the orchestrator names.
+	Loopback   func(host string) bool
+	ServerPing time.Duration
 	// Session is the configured plan: client slot, servers, direct bank.
 	Session model.SessionPlan
 	// Banks are the configured banks, by id, for `map` without an address.

@@ -64,11 +64,12 @@ const (
 	DefaultRoute  = "defaultroute-on-closed-link"
 )
 
-// Server and Bank are put before a peer code (model.PeerCodes) to make the code
+// Server, Bank and IonMesh are put before a peer code (model.PeerCodes) to make the code
 // of the finding: server-dns-failed, bank-no-card.
 const (
-	Server = "server-"
-	Bank   = "bank-"
+	Server  = "server-"
+	Bank    = "bank-"
+	IonMesh = "ionmesh-"
 )
 
 // Doc describes one finding code: what is true, how bad it is and the cure.
@@ -237,6 +238,10 @@ func Codes() []Doc {
 			Doc{Server + p.code, p.severity, "RSPRO server: " + p.text, p.fix},
 			Doc{Bank + p.code, p.severity, "bank: " + p.text, p.fix})
 	}
+	for _, m := range mesh {
+		m.Code = IonMesh + m.Code
+		all = append(all, m)
+	}
 	slices.SortFunc(all, func(a, b Doc) int {
 		if a.Code < b.Code {
 			return -1
@@ -259,6 +264,12 @@ func Lookup(code string) Doc {
 			return Doc{code, p.severity, "RSPRO server: " + p.text, p.fix}
 		case Bank + p.code:
 			return Doc{code, p.severity, "bank: " + p.text, p.fix}
+		}
+	}
+	for _, m := range mesh {
+		if IonMesh+m.Code == code {
+			m.Code = code
+			return m
 		}
 	}
 	return Doc{Code: code, Severity: model.Warning, Text: code}

@@ -134,6 +134,13 @@ func (d *diagnosis) remote(m model.Modem, s *model.Session) {
 			parent = server // an assignment that is there does not need the server any more
 		}
 	}
+	if c, ok := client(d.snapshot, m.Name); ok {
+		name := m.Name + " orchestrator"
+		d.add(name, "configuration", func() (bool, string, string) { return d.orchestrator(m.Name, c) })
+		if s == nil || s.Bank == nil {
+			parent = name
+		}
+	}
 	d.add(slot, parent, func() (bool, string, string) {
 		if s == nil || s.Bank == nil {
 			fix := Lookup(NoAssignment).Fix
@@ -186,6 +193,30 @@ func (d *diagnosis) peer(modem string, p model.Peer, prefix string) (bool, strin
 		return false, f.Text, f.Fix
 	}
 	return false, fmt.Sprintf("%s: %s", p.Address, p.State), "Wait a moment: the connection is being made."
+}
+
+// orchestrator checks that it answers, and that the lease runs.
+func (d *diagnosis) orchestrator(modem string, c model.MeshClient) (bool, string, string) {
+	if f, bad := d.found(modem, IonMesh); bad {
+		return false, f.Text, f.Fix
+	}
+	if c.State != model.MeshRegistered {
+		return false, string(c.State), "Wait a moment: it is being asked."
+	}
+	text := fmt.Sprintf("registered as %s at %s", c.ClientID, d.snapshot.IonMesh.URL)
+	if c.Lease != nil {
+		text += fmt.Sprintf(", lease %s, epoch %d", c.Lease.ID, c.Lease.Epoch)
+	}
+	return true, text, ""
+}
+
+func client(s *model.Snapshot, modem string) (model.MeshClient, bool) {
+	for _, c := range s.IonMesh.Clients {
+		if c.Modem == modem {
+			return c, true
+		}
+	}
+	return model.MeshClient{}, false
 }
 
 func session(s *model.Snapshot, modem string) *model.Session {

@@ -132,13 +132,15 @@ func replace(path string, content []byte) error {
 	return nil
 }
 
-// Forget removes both files.
-func Forget(stateDir, runDir string) error {
+// Forget removes both files, and tells whether there was one.
+func Forget(stateDir, runDir string) (forgotten bool, err error) {
 	var errs []error
 	for _, dir := range []string{stateDir, runDir} {
-		if err := os.Remove(filepath.Join(dir, leaseFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err := os.Remove(filepath.Join(dir, leaseFile))
+		forgotten = forgotten || err == nil
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("remove the lease: %w", err))
 		}
 	}
-	return errors.Join(errs...)
+	return forgotten, errors.Join(errs...)
 }

@@ -21,6 +21,7 @@ const (
 	KindFinding    = "finding"
 	KindTask       = "task"
 	KindModem      = "modem"
+	KindIonMesh    = "ionmesh"
 	KindLink       = "link"
 	KindFailover   = "failover"
 )
@@ -42,5 +43,6 @@ var EventKinds = []KindDoc{
 	{KindReset, "modem", "a reset: why, which means, and what came of it"},
 	{KindLink, "link, or remsim", "a link came, went, became usable or unusable; traffic moves from one link to another, and why"},
 	{KindFailover, "link that took over", "the record of a failover: last good, detected, decided, routed, control up, card ready, registered, bearer up, first byte, in milliseconds since the first"},
+	{KindIonMesh, "modem", "registration, beats, lease and commands of the orchestrator"},
 	{KindTask, "task", "a part of the daemon failed and is started again"},
 }

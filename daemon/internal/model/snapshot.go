@@ -209,6 +209,21 @@ type IonMesh struct {
 	LastBeat int64  `json:"last_beat"`
 	NextBeat int    `json:"next_beat_s"`
 	Lease    *Lease `json:"lease,omitempty"`
+	// Transport is rest or lean; "" before the first answer.
+	Transport string       `json:"transport,omitempty"`
+	Clients   []MeshClient `json:"clients,omitempty"`
+	// NextBeatAt is when; the reply tells next_beat_s from it.
+	NextBeatAt time.Time `json:"-"`
+}
+
+// MeshClient is one modem towards the orchestrator.
+type MeshClient struct {
+	Modem    string    `json:"modem"`
+	ClientID string    `json:"client_id"`
+	State    MeshState `json:"state"`
+	Reason   string    `json:"reason,omitempty"`
+	Bank     *BankSlot `json:"bank,omitempty"`
+	Lease    *Lease    `json:"lease,omitempty"`
 }
 
 // Lease is the right to use one card until a time.
