@@ -175,6 +175,17 @@ func (s *Space) try(line string) (string, error) {
 	return string(out), err
 }
 
+// File is the namespace as nsenter takes it. It is there as long as the Space.
+func (s *Space) File() string { return fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), s.tid) }
+
+// Set sets a value below /proc/sys/net.
+func (s *Space) Set(name, value string) {
+	s.tb.Helper()
+	if err := s.Do(func() error { return os.WriteFile("/proc/sys/net/"+name, []byte(value), 0) }); err != nil {
+		s.tb.Fatalf("%s: %v", s.Name, err)
+	}
+}
+
 // Nft gives a script to nft.
 func (s *Space) Nft(script string) {
 	s.tb.Helper()

@@ -2,8 +2,7 @@ package rig
 
 import (
 	"encoding/json"
-	"errors"
-	"io"
+
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +18,7 @@ type Daemon struct {
 	Bus  *Bus
 	tb   testing.TB
 	prog string
+	net  string
 }
 
 // DaemonOptions tell how a daemon is made.
@@ -26,13 +26,14 @@ type DaemonOptions struct {
 	Bus   *Bus
 	UCI   string // its configuration
 	Build Build
+	Net   string // as in Options
 }
 
 // StartDaemon writes the configuration and starts a daemon. It is ready when the
 // command line gets an answer: see Until.
 func StartDaemon(tb testing.TB, o DaemonOptions) *Daemon {
 	tb.Helper()
-	d := &Daemon{Dir: Dir(tb), Bus: o.Bus, tb: tb, prog: filepath.Join(Programs(tb, o.Build), "remsim")}
+	d := &Daemon{Dir: Dir(tb), Bus: o.Bus, tb: tb, prog: filepath.Join(Programs(tb, o.Build), "remsim"), net: o.Net}
 	d.Write(o.UCI)
 	d.Start()
 	return d
@@ -41,7 +42,7 @@ func StartDaemon(tb testing.TB, o DaemonOptions) *Daemon {
 // Start starts it again after it ended.
 func (d *Daemon) Start() {
 	d.tb.Helper()
-	d.Process = Start(d.tb, Options{}, d.prog, "daemon", "--config", d.config(), "--state", filepath.Join(d.Dir, "state"),
+	d.Process = Start(d.tb, Options{Net: d.net}, d.prog, "daemon", "--config", d.config(), "--state", filepath.Join(d.Dir, "state"),
 		"--run", filepath.Join(d.Dir, "run"), "--ubus", d.Bus.Socket)
 }
 
@@ -52,6 +53,16 @@ func (d *Daemon) Stop() (code int, took time.Duration) {
 	d.Signal(syscall.SIGTERM)
 	code = d.Wait()
 	return code, time.Since(begin)
+}
+
+// Cleanup runs `remsim cleanup` where the daemon runs, and returns what it prints.
+func (d *Daemon) Cleanup() string {
+	d.tb.Helper()
+	p := Start(d.tb, Options{Net: d.net}, d.prog, "cleanup", "--config", d.config(), "--state", filepath.Join(d.Dir, "state"), "--run", filepath.Join(d.Dir, "run"))
+	if code := p.Wait(); code != 0 {
+		d.tb.Fatalf("remsim cleanup ended with status %d:\n%s%s", code, p.Stdout, p.Stderr)
+	}
+	return p.Stdout.String()
 }
 
 func (d *Daemon) config() string { return filepath.Join(d.Dir, "config") }
@@ -137,25 +148,10 @@ func (d *Daemon) Until(what string, so func(*Status) bool) *Status {
 }
 
 // watch follows the state until it is as wanted, the command ends, or Bound.
-func (d *Daemon) watch(so func(*Status) bool) (found *Status, last string) {
+func (d *Daemon) watch(so func(*Status) bool) (_ *Status, last string) {
 	d.tb.Helper()
 	p := d.Begin(Options{}, "status", "--watch", "--json")
-	text, ok := p.Stdout.Until(func(text string) bool {
-		dec := json.NewDecoder(strings.NewReader(text))
-		for {
-			s := new(Status)
-			err := dec.Decode(s)
-			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-				return false
-			}
-			if err != nil {
-				d.tb.Fatalf("status --json: %v:\n%s", err, text)
-			}
-			if found = s; so(s) {
-				return true
-			}
-		}
-	})
+	found, text, ok := follow(p, so)
 	p.End()
 	if ok {
 		return found, ""
@@ -166,4 +162,31 @@ func (d *Daemon) watch(so func(*Status) bool) (found *Status, last string) {
 		last = text
 	}
 	return nil, last
+}
+
+// Statuses follows what `remsim status --watch --json` prints until the state is as
+// wanted; nil if it is not so within Bound, or before the command ends.
+func Statuses(p *Process, so func(*Status) bool) *Status {
+	s, _, ok := follow(p, so)
+	if !ok {
+		return nil
+	}
+	return s
+}
+
+// follow returns the newest state, and whether it is the wanted one.
+func follow(p *Process, so func(*Status) bool) (found *Status, text string, ok bool) {
+	text, ok = p.Stdout.Until(func(text string) bool {
+		dec := json.NewDecoder(strings.NewReader(text))
+		for {
+			s := new(Status)
+			if err := dec.Decode(s); err != nil {
+				return false // half of one, so far
+			}
+			if found = s; so(s) {
+				return true
+			}
+		}
+	})
+	return found, text, ok
 }

@@ -48,13 +48,19 @@ type Challenge struct {
 // StartPeers starts the peers of a world file of tests/worlds.
 func StartPeers(tb testing.TB, world string) *Peers {
 	tb.Helper()
+	return StartPeersIn(tb, "", filepath.Join(Root(), "tests", "worlds", world))
+}
+
+// StartPeersIn starts the peers of any world file in a network namespace.
+func StartPeersIn(tb testing.TB, space, world string) *Peers {
+	tb.Helper()
 	in, stdin, err := os.Pipe()
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer in.Close() // the child has its own
-	args := []string{"peers", "--world", filepath.Join(Root(), "tests", "worlds", world), "--dir", Dir(tb)}
-	p := &Peers{tb: tb, in: stdin, proc: Start(tb, Options{Stdin: in}, filepath.Join(Programs(tb, Checked), "remsim-demo"), args...)}
+	args := []string{"peers", "--world", world, "--dir", Dir(tb)}
+	p := &Peers{tb: tb, in: stdin, proc: Start(tb, Options{Stdin: in, Net: space}, filepath.Join(Programs(tb, Checked), "remsim-demo"), args...)}
 	tb.Cleanup(func() { // before the cleanup of Start: it ends by itself
 		_ = stdin.Close()
 		if code := p.proc.Wait(); code != 0 {

@@ -34,12 +34,16 @@ type Options struct {
 	Stdin    io.Reader
 	Terminal *os.File // instead of Process.Stdout and Stderr
 	Env      []string // besides the test's own
+	Net      string   // file of the network namespace to start it in; "": the test's own
 }
 
 // Start starts a program. It is killed when the test ends, and when the test
 // program itself is killed. A data race that it reported fails the test.
 func Start(tb testing.TB, o Options, program string, args ...string) *Process {
 	tb.Helper()
+	if o.Net != "" { // nsenter becomes the program: same process
+		program, args = "nsenter", append([]string{"--net=" + o.Net, program}, args...)
+	}
 	p := &Process{tb: tb, done: make(chan struct{}), cmd: exec.Command(program, args...), Stdout: newOutput(), Stderr: newOutput()}
 	p.cmd.Env = append(append(os.Environ(), "TZ=UTC", raceOptions), o.Env...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = o.Stdin, p.Stdout, p.Stderr

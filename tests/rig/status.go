@@ -10,10 +10,31 @@ type Status struct {
 	Reason   string    `json:"reason"`
 	Modems   []Modem   `json:"modems"`
 	Sessions []Session `json:"sessions"`
-	Health   struct {
+	Links    []Link    `json:"links"`
+	Failover struct {
+		Data, Control, State, Reason string
+		Switches                     int64
+	} `json:"failover"`
+	Health struct {
 		Score    int       `json:"score"`
 		Findings []Finding `json:"findings"`
 	} `json:"health"`
+}
+
+// Link is one of the ways out.
+type Link struct {
+	Name, Device, Role, Reason string
+	Up, Usable                 bool
+}
+
+// Link returns a link, the zero one if there is none.
+func (s *Status) Link(name string) Link {
+	for _, l := range s.Links {
+		if l.Name == name {
+			return l
+		}
+	}
+	return Link{}
 }
 
 // Modem is one of the modems.

@@ -3,9 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/vpcd/vpcdfake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/meter/meterfake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
+	"github.com/terminills/remsim-openwrt/daemon/internal/netifd/netifdfake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/rspro/rsprofake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/ubus/ubusfake"
 )
@@ -32,9 +35,10 @@ type peers struct {
 	readers map[string]*vpcdfake.Reader // by modem; only those with an RSPRO client
 	modems  []modemSpec
 
-	hardware *hardware       // nil: there is none
-	ways     *ways           // the networks behind the modems
-	filter   *meterfake.Fake // counts and fences the played links
+	hardware *hardware        // nil: there is none
+	ways     *ways            // the networks behind the modems
+	filter   *meterfake.Fake  // counts and fences the played links
+	networks *netifdfake.Fake // interfaces that exist; nil: there are none
 
 	mu sync.Mutex // guards profile: the boards read cards while others are plugged in
 }
@@ -56,12 +60,12 @@ func startPeers(w *world, dir string, web bool) (p *peers, err error) {
 		return p, err
 	}
 	if w.server {
-		if p.server, err = rsprofake.StartServer(rsprofake.ServerConfig{}); err != nil {
+		if p.server, err = rsprofake.StartServer(rsprofake.ServerConfig{Addr: w.at(usualServer)}); err != nil {
 			return p, err
 		}
 	}
 	for _, b := range w.banks {
-		cfg := rsprofake.BankConfig{ID: uint16(b.id), Slots: b.slots, Server: p.server}
+		cfg := rsprofake.BankConfig{Addr: w.at(usualBank + b.id - 1), ID: uint16(b.id), Slots: b.slots, Server: p.server}
 		bank, err := rsprofake.StartBank(cfg)
 		if err != nil {
 			return p, err
@@ -84,7 +88,24 @@ func startPeers(w *world, dir string, web bool) (p *peers, err error) {
 	if len(w.boards) > 0 {
 		err = p.startHardware(w)
 	}
+	if len(w.interfaces) > 0 && err == nil {
+		err = p.startNetworks(w)
+	}
 	return p, err
+}
+
+// Ports of the real server and bank.
+const (
+	usualServer = 9998
+	usualBank   = 9999
+)
+
+// at is where to listen with a usual port; "": anywhere on loopback.
+func (w *world) at(port int) string {
+	if w.listen == "" {
+		return ""
+	}
+	return net.JoinHostPort(w.listen, strconv.Itoa(port))
 }
 
 // has tells whether the world has a modem of that name.
@@ -103,6 +124,9 @@ func (p *peers) profileOf(iccid string) (cardfake.Profile, bool) {
 // close ends every peer that was started.
 func (p *peers) close() {
 	p.hardware.close()
+	if p.networks != nil {
+		p.networks.Close()
+	}
 	for _, r := range p.readers {
 		if r != nil {
 			_ = r.Close()
@@ -204,12 +228,14 @@ func (p *peers) do(words []string) error {
 		f.expect("slot")
 		slot := f.number()
 		act = func() error { return p.onBank(bank, func(b *rsprofake.Bank) error { b.Remove(slot); return nil }) }
+	case "interface":
+		act = p.interfaceCommand(&f)
 	case "link":
 		act = p.linkCommand(&f)
 	case "modemmanager", "signal", "network", "sim", "pincode":
 		act = p.hardwareCommand(words[0], &f)
 	default:
-		return fmt.Errorf("%q is not one of assign, unassign, bank, server, broker, plug, unplug, link, modemmanager, signal, network, sim, pincode", words[0])
+		return fmt.Errorf("%q is not one of assign, unassign, bank, server, broker, plug, unplug, link, interface, modemmanager, signal, network, sim, pincode", words[0])
 	}
 	if err := f.end(); err != nil {
 		return err
@@ -258,6 +284,10 @@ func (p *peers) onBank(id int, act func(b *rsprofake.Bank) error) error {
 func (p *peers) bankCommand(f *fields) func() error {
 	id := 1
 	verb := f.word()
+	if verb == "drop" { // what comes from a host: the bank found it dead
+		host := f.word()
+		return func() error { return p.onBank(id, func(b *rsprofake.Bank) error { b.Drop(host); return nil }) }
+	}
 	if len(f.words) > 0 {
 		id = f.number()
 	}
@@ -271,13 +301,17 @@ func (p *peers) bankCommand(f *fields) func() error {
 	}
 	act := acts[verb]
 	if act == nil {
-		f.fail("%q is not one of stop, start, restart, cut, stall, resume", verb)
+		f.fail("%q is not one of stop, start, restart, cut, drop, stall, resume", verb)
 	}
 	return func() error { return p.onBank(id, act) }
 }
 
 func (p *peers) serverCommand(f *fields) func() error {
 	verb := f.word()
+	if verb == "drop" {
+		host := f.word()
+		return func() error { p.server.Drop(host); return nil }
+	}
 	acts := map[string]func() error{
 		"stop":    func() error { p.server.Stop(); return nil },
 		"start":   func() error { return p.server.Start() },
@@ -286,7 +320,7 @@ func (p *peers) serverCommand(f *fields) func() error {
 	}
 	act := acts[verb]
 	if act == nil {
-		f.fail("%q is not one of stop, start, restart, cut", verb)
+		f.fail("%q is not one of stop, start, restart, cut, drop", verb)
 	}
 	return act
 }

@@ -20,6 +20,9 @@ type world struct {
 	boards   []boardSpec
 	failover failoverSpec
 	steps    []step
+
+	listen     string // address of server and banks, at the usual ports; "": loopback, any ports
+	interfaces []interfaceSpec
 }
 
 type bankSpec struct{ id, slots int }
@@ -131,8 +134,12 @@ func (w *world) add(words []string) error {
 		w.failover = f.failover()
 	case "hardware":
 		w.boards = append(w.boards, f.board())
+	case "listen":
+		w.listen = f.word()
+	case "interface":
+		w.interfaces = append(w.interfaces, f.netInterface())
 	default:
-		return fmt.Errorf("%q is not one of router, server, bank, card, modem, hardware, failover, play", words[0])
+		return fmt.Errorf("%q is not one of router, server, bank, card, modem, hardware, failover, listen, interface, play", words[0])
 	}
 	return f.end()
 }

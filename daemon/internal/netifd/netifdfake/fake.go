@@ -32,7 +32,8 @@ type Config struct {
 	Metric  int
 	Dynamic bool
 	NoAuto  bool // option auto '0'
-	// Addresses are "10.64.0.2/30"; Gateway and DNS are plain.
+	// Addresses are "10.64.0.2/30"; DNS are plain, and Gateway, one a family, apart
+	// by blanks.
 	Addresses []string
 	Gateway   string
 	DNS       []string

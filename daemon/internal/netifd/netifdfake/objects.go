@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/ubus"
@@ -175,16 +176,20 @@ func (i *iface) addresses() (v4, v6 []any) {
 }
 
 func (i *iface) routes() []any {
-	gw, err := netip.ParseAddr(i.Gateway)
-	if err != nil {
-		return []any{}
+	rows := []any{}
+	for _, g := range strings.Fields(i.Gateway) {
+		gw, err := netip.ParseAddr(g)
+		if err != nil {
+			continue // whoever drives the fake sees that it is missing
+		}
+		any0 := "0.0.0.0"
+		if gw.Is6() {
+			any0 = "::"
+		}
+		rows = append(rows, ubus.Table{{Name: "target", Value: any0}, {Name: "mask", Value: int32(0)},
+			{Name: "nexthop", Value: gw.String()}, {Name: "source", Value: any0 + "/0"}})
 	}
-	any0 := "0.0.0.0"
-	if gw.Is6() {
-		any0 = "::"
-	}
-	return []any{ubus.Table{{Name: "target", Value: any0}, {Name: "mask", Value: int32(0)},
-		{Name: "nexthop", Value: gw.String()}, {Name: "source", Value: any0 + "/0"}}}
+	return rows
 }
 
 // deviceObject answers `network.device status` with what is asked for most.

@@ -283,6 +283,9 @@ func (b *Bank) Stall(on bool) { b.stall.set(on) }
 // Cut closes every connection, with FIN or RST.
 func (b *Bank) Cut(rst bool) { b.cut(rst) }
 
+// Drop closes every connection that comes from a host, as if it were found dead.
+func (b *Bank) Drop(host string) { b.dropFrom(host) }
+
 // Wrongs lists what clients did that the real bank closes for.
 func (b *Bank) Wrongs() []string {
 	b.state.Lock()

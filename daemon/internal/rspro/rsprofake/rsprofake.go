@@ -121,6 +121,18 @@ func (l *listener) cut(rst bool) {
 	}
 }
 
+// dropFrom closes the connections that come from a host, as a peer does that finds out
+// that they are dead.
+func (l *listener) dropFrom(host string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.conns {
+		if from, _, err := net.SplitHostPort(c.RemoteAddr().String()); err == nil && from == host {
+			cut(c, false)
+		}
+	}
+}
+
 func cut(c net.Conn, rst bool) {
 	raw := c
 	if t, ok := c.(*tls.Conn); ok {

@@ -285,6 +285,9 @@ func (s *Server) Stall(on bool) { s.stall.set(on) }
 // Cut closes every connection, with FIN or RST.
 func (s *Server) Cut(rst bool) { s.cut(rst) }
 
+// Drop closes every connection that comes from a host, as if it were found dead.
+func (s *Server) Drop(host string) { s.dropFrom(host) }
+
 // Clients lists the clients that are registered.
 func (s *Server) Clients() []model.ClientSlot {
 	s.state.Lock()
