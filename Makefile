@@ -13,11 +13,7 @@ PICTURES := overview-light-1280 overview-dark-360 modems-light-1280 failover-lig
 
 export CGO_ENABLED = 0
 
-<<<<<<< HEAD
-.PHONY: help build demo test vm-test lint fuzz bench size packages-debian packages-npm bench-luci screenshots clean
-=======
-.PHONY: help build demo test vm-test lint fuzz bench bench-failover size packages-debian packages-npm clean
->>>>>>> b95f862 (make bench-failover)
+.PHONY: help build demo test vm-test lint fuzz bench bench-failover size packages-debian packages-npm bench-luci screenshots clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +40,6 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 bench: build ## speed: codec, relay, ubus, as ratios where a machine matters
 	@tests/bench.sh
 
-<<<<<<< HEAD
 bench-luci: packages-npm build ## the pages' figures in a browser, and whether an open page grows (MINUTES=10)
 	@cd tests/luci && REMSIM_BUILD=$(CURDIR)/$(BUILD) REMSIM_FIGURES=strict node --test --test-reporter=spec browser/live.test.mjs
 	@cd tests/luci && REMSIM_BUILD=$(CURDIR)/$(BUILD) node heap.mjs
@@ -53,12 +48,11 @@ screenshots: packages-npm build ## walk every page in a browser and renew the pi
 	@cd tests/luci && REMSIM_BUILD=$(CURDIR)/$(BUILD) node --test --test-reporter=dot browser/walk.test.mjs
 	@mkdir -p docs/img
 	@for name in $(PICTURES); do cp $(BUILD)/screenshots/$$name.png docs/img/; done
-=======
+
 ROUNDS ?= 100
 bench-failover: build ## cut paths under traffic in network namespaces, ROUNDS of each kind (root): how long control was away
 	@REMSIM_BUILD="$(CURDIR)/$(BUILD)" REMSIM_FAILOVER_ROUNDS=$(ROUNDS) $(GO) test -count=1 -timeout 12h -v -run '^TestBenchFailover$$' ./tests/netns \
 		>$(BUILD)/bench-failover.log 2>&1; status=$$?; grep -v '^=== ' $(BUILD)/bench-failover.log; exit $$status
->>>>>>> b95f862 (make bench-failover)
 
 size: ## size of the router program per architecture, memory and wake-ups when idle
 	@tests/size.sh

@@ -24,11 +24,7 @@ fi
 # machine to themselves, one after the other: those peers have deadlines of their
 # own, which a loaded machine does not meet.
 heavy="./daemon/internal/app ./daemon/internal/mm ./daemon/internal/card/vpcd ./daemon/internal/card/uimremote
-<<<<<<< HEAD
-	./tests/e2e ./tests/interop/pcsc ./tests/pcscrig ./tests/luci ./tests/vm"
-=======
-	./tests/e2e ./tests/interop/pcsc ./tests/netns ./tests/pcscrig ./tests/vm"
->>>>>>> b95f862 (make bench-failover)
+	./tests/e2e ./tests/interop/pcsc ./tests/netns ./tests/pcscrig ./tests/luci ./tests/vm"
 # shellcheck disable=SC2086 # a list of words
 light=$(go list ./daemon/... ./tests/... | grep -vxF "$(go list $heavy)")
 run() { # FLAGS AND PACKAGES...
