@@ -22,8 +22,8 @@ build: ## build remsim and remsim-demo for this machine into build/
 	@mkdir -p $(BUILD)
 	$(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o $(BUILD)/ ./daemon/cmd/...
 
-demo: build ## run the whole product on fakes and narrate it (ARGS=--once ends by itself)
-	@$(BUILD)/remsim-demo $(ARGS)
+demo: build ## the whole product on fakes, with the LuCI app: prints an address (ARGS=--once plays the tour and ends)
+	@$(BUILD)/remsim-demo $(or $(ARGS),--world tests/worlds/failover.txt)
 
 test: packages-npm ## install what the tests need and run all of them
 	@tests/run.sh

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -89,8 +91,16 @@ func TestDemoKeepsRunning(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "world.txt")
 	require.NoError(t, os.WriteFile(file, []byte(head+"see state waiting\n"), 0o644))
-	p := demo(t, "--world", file)
+	p := demo(t, "--world", file, "--app", filepath.Join(rig.Root(), "luci-app-remsim"))
 	p.Stdout.Contains(t, "Ctrl-C ends it.")
+	address := regexp.MustCompile(`^Open (http://127\.0\.0\.1:\d+/) in a browser`).FindStringSubmatch(p.Stdout.String())
+	require.NotNil(t, address, "the first line: %s", p.Stdout)
+	res, err := http.Get(address[1])
+	require.NoError(t, err)
+	defer res.Body.Close()
+	page, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(page), "luci_password")
 	asks := regexp.MustCompile(`(?m)^ +build/remsim (status|doctor) (--ubus .*)$`).FindAllStringSubmatch(p.Stdout.String(), -1)
 	require.Len(t, asks, 2, p.Stdout)
 	status := rig.Remsim(t, append([]string{"status"}, strings.Fields(asks[0][2])...)...)
@@ -99,6 +109,6 @@ func TestDemoKeepsRunning(t *testing.T) {
 	p.Signal(os.Interrupt)
 	require.Zero(t, p.Wait(), p.Stderr)
 	socket := strings.Fields(asks[0][2])[1]
-	_, err := os.Stat(filepath.Dir(socket))
+	_, err = os.Stat(filepath.Dir(socket))
 	require.ErrorIs(t, err, os.ErrNotExist, "its temporary folder is gone")
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/luciweb"
 	"github.com/terminills/remsim-openwrt/daemon/internal/ubus"
@@ -22,7 +23,7 @@ var users = []luciweb.User{
 // that says how it ended once ctx has.
 func startWeb(ctx context.Context, w *world, p *peers, o options) (address string, ended <-chan error, err error) {
 	opt := luciweb.Options{
-		Socket: p.socket(), Config: p.configDir(), App: o.app, ACL: []string{"rpcd/acl.d"}, LuCI: o.luci, Hostname: w.router,
+		Socket: p.socket(), Config: p.configDir(), App: o.app, ACL: []string{filepath.Join(o.app, "../rpcd/acl.d")}, LuCI: o.luci, Hostname: w.router,
 		Users: users, Changed: p.reload, Logger: slog.New(slog.DiscardHandler),
 	}
 	if p.hardware != nil {

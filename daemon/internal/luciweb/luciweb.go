@@ -69,7 +69,7 @@ func New(opt Options) (*Server, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if _, err := os.Stat(opt.App); err != nil {
-		return nil, fmt.Errorf("find the LuCI app: %w", err)
+		return nil, fmt.Errorf("find the LuCI app (run in the top folder of the sources, or name it): %w", err)
 	}
 	groups, err := s.readGroups()
 	if err != nil {

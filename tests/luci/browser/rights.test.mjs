@@ -43,7 +43,7 @@ test('a user who may only look sees every page, and can press nothing that acts'
 	await visit.close();
 });
 
-test('a setting goes through save, apply and confirmation into the file', { skip: luci ? 'the buttons of LuCI are tried by hand' : false }, async () => {
+test('a setting goes through save, apply and confirmation into the file', async () => {
 	const visit = await Visit.start(demo);
 	await visit.open('settings');
 	const field = visit.page.locator('[id="widget.cbid.remsim.main.device_id"]');
@@ -56,6 +56,8 @@ test('a setting goes through save, apply and confirmation into the file', { skip
 	assert.match(file, /option device_id 'browser-made'/);
 	const status = await demo.call(await demo.session('viewer'), 'remsim', 'status');
 	assert.equal(status.result[1].device_id, 'browser-made', 'the daemon has read it again');
-	assert.deepEqual(visit.errors, []);
+	/* LuCI asks cgi-io whether the change could cut the browser off; the demo has none,
+	   and LuCI goes on. */
+	assert.deepEqual(visit.errors.filter(e => !luci || !/cgi-exec|404 \(Not Found\)/.test(e)), []);
 	await visit.close();
 });
