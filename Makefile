@@ -13,7 +13,7 @@ PICTURES := overview-light-1280 overview-dark-360 modems-light-1280 failover-lig
 
 export CGO_ENABLED = 0
 
-.PHONY: help build demo test vm-test lint fuzz bench bench-failover size packages-debian packages-npm bench-luci screenshots clean
+.PHONY: help build demo test vm-test lint fuzz bench bench-failover bench-month size packages-debian packages-npm bench-luci screenshots clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ ROUNDS ?= 100
 bench-failover: build ## cut paths under traffic in network namespaces, ROUNDS of each kind (root): how long control was away
 	@REMSIM_BUILD="$(CURDIR)/$(BUILD)" REMSIM_FAILOVER_ROUNDS=$(ROUNDS) $(GO) test -count=1 -timeout 12h -v -run '^TestBenchFailover$$' ./tests/netns \
 		>$(BUILD)/bench-failover.log 2>&1; status=$$?; grep -v '^=== ' $(BUILD)/bench-failover.log; exit $$status
+
+bench-month: ## what an idle month costs, against ten minutes of the real daemon (root)
+	REMSIM_MONTH_RUN=10m $(GO) test -count=1 -timeout 30m -v -run 'TestMonth$$' ./daemon/internal/app
 
 size: ## size of the router program per architecture, memory and wake-ups when idle
 	@tests/size.sh

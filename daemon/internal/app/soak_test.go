@@ -24,6 +24,7 @@ type modem struct {
 	reader  *vpcdfake.Reader
 	profile cardfake.Profile
 	sqn     uint64
+	le      byte // of the answer to STATUS, once it is known
 
 	answered, resets int
 	rands            [][16]byte // of every AUTHENTICATE given

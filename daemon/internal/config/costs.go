@@ -54,6 +54,35 @@ const (
 	beatMTLSNew  = 7031 // and a client certificate in it
 )
 
+// authBytes is AUTHENTICATE with its GET RESPONSE at the bank (reference, D.3).
+const authBytes = 609
+
+// Exchange is one thing that costs bytes, both directions together.
+type Exchange struct {
+	Name  string
+	Bytes float64
+}
+
+// Exchanges lists the sizes that Costs reckons with. A test measures them.
+func Exchanges() []Exchange {
+	return []Exchange{
+		{"server ping", pingBytes},
+		{"server ping, TLS", pingTLSBytes},
+		{"bank STATUS", statusBytes},
+		{"bank STATUS, TLS", statusBytes + 2*record},
+		{"bank AUTHENTICATE", authBytes},
+		{"bank AUTHENTICATE, TLS", authBytes + 4*record},
+		{"beat, lean", beatLean},
+		{"beat, REST, connection kept", beatRESTKept},
+		{"beat, REST, new connection", beatTLSNew},
+		{"beat, REST, new connection with a client certificate", beatMTLSNew},
+		{"beat, clear text, connection kept", beatHTTPKept},
+		{"beat, clear text, new connection", beatHTTPNew},
+		{"probe, IPv4 echo", model.Echo4Bytes},
+		{"probe, IPv6 echo", model.Echo6Bytes},
+	}
+}
+
 // month is 30 days.
 const month = 30 * 24 * time.Hour
 
