@@ -359,7 +359,8 @@ func (w *switchWorld) playProtocol(ctx context.Context) {
 
 // configure is the configuration of a modem whose card is to be from source.
 func (w *switchWorld) configure(source, more string) string {
-	return strings.Replace(w.config(""), "	option source 'remote'\n",
+	text := strings.Replace(w.config(""), "	list control_path 'primary'\n", "", 1)
+	return strings.Replace(text, "	option source 'remote'\n",
 		fmt.Sprintf("	option source '%s'\n	option match '%s'\n	option network 'wwan0'\n	option sim_line 'sim-select'\n%s", source, w.match(), more), 1)
 }
 

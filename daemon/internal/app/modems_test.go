@@ -121,7 +121,9 @@ func (w *modemWorld) remoteCard(ctx context.Context) string {
 
 // modemConfig is the configuration with the modem behind ModemManager.
 func (w *modemWorld) modemConfig(more string) string {
-	return strings.Replace(w.config(""), "	option source 'remote'\n",
+	// A control path may not need the card that is reached over it.
+	text := strings.Replace(w.config(""), "	list control_path 'primary'\n", "", 1)
+	return strings.Replace(text, "	option source 'remote'\n",
 		"	option source 'remote'\n	option match 'usb:2-1'\n	option network 'wwan0'\n	option sim_line 'sim-select'\n	option reset_line 'modem-reset'\n"+more, 1)
 }
 
