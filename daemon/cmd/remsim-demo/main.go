@@ -124,8 +124,11 @@ func tour(ctx context.Context, w *world, o options, in io.Reader, out io.Writer)
 		}
 		fmt.Fprintf(out, "Open %s in a browser on this machine and log in as %s (everything) or %s (only looking).\n", address, hint(users[0]), hint(users[1]))
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- app.Run(ctx, daemonOptions(w, p), p.drivers()) }()
+	d := startDaemon(ctx, daemonOptions(w, p), p.drivers())
+	early := d.early()
+	if o.once {
+		s.stop = d.cleanup
+	}
 	played := make(chan error, 1)
 	go func() { played <- s.play(ctx, w) }()
 
@@ -137,9 +140,8 @@ func tour(ctx context.Context, w *world, o options, in io.Reader, out io.Writer)
 	case err = <-web:
 		web = nil
 		err = fmt.Errorf("the LuCI app ended early: %w", err)
-	case err = <-ended:
-		ended <- err
-		err = fmt.Errorf("the daemon ended early: %w", errors.Join(err, errors.New("see above")))
+	case <-early:
+		err = fmt.Errorf("the daemon ended early: %w", errors.Join(d.err, errors.New("see above")))
 	}
 	if err == nil && !o.once {
 		fmt.Fprintf(out, "\nThe tour is over, everything keeps running. Ask it in another terminal:\n\n"+
@@ -149,7 +151,7 @@ func tour(ctx context.Context, w *world, o options, in io.Reader, out io.Writer)
 	}
 	s.close() // what the end of the daemon brings is no part of the tour
 	cancel()
-	if e := <-ended; err == nil {
+	if e := d.end(); err == nil {
 		err = e
 	}
 	if web != nil {

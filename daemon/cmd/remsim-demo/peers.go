@@ -14,6 +14,7 @@ import (
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/cardfake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/card/vpcd/vpcdfake"
+	"github.com/terminills/remsim-openwrt/daemon/internal/ionmesh/ionmeshfake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/meter/meterfake"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 	"github.com/terminills/remsim-openwrt/daemon/internal/netifd/netifdfake"
@@ -35,10 +36,12 @@ type peers struct {
 	readers map[string]*vpcdfake.Reader // by modem; only those with an RSPRO client
 	modems  []modemSpec
 
-	hardware *hardware        // nil: there is none
-	ways     *ways            // the networks behind the modems
-	filter   *meterfake.Fake  // counts and fences the played links
-	networks *netifdfake.Fake // interfaces that exist; nil: there are none
+	mesh     *ionmeshfake.Fake // nil: there is no orchestrator
+	router   string            // as the orchestrator knows it
+	hardware *hardware         // nil: there is none
+	ways     *ways             // the networks behind the modems
+	filter   *meterfake.Fake   // counts and fences the played links
+	networks *netifdfake.Fake  // interfaces that exist; nil: there are none
 
 	mu sync.Mutex // guards profile: the boards read cards while others are plugged in
 }
@@ -61,6 +64,11 @@ func startPeers(w *world, dir string, web bool) (p *peers, err error) {
 	}
 	if w.server {
 		if p.server, err = rsprofake.StartServer(rsprofake.ServerConfig{Addr: w.at(usualServer)}); err != nil {
+			return p, err
+		}
+	}
+	if w.mesh {
+		if err := p.startMesh(w.router); err != nil {
 			return p, err
 		}
 	}
@@ -134,6 +142,9 @@ func (p *peers) close() {
 	}
 	for _, b := range p.banks {
 		b.Close()
+	}
+	if p.mesh != nil {
+		p.mesh.Close()
 	}
 	if p.server != nil {
 		p.server.Close()
@@ -219,6 +230,8 @@ func (p *peers) do(words []string) error {
 		act = p.serverCommand(&f)
 	case "broker":
 		act = p.brokerCommand(&f)
+	case "ionmesh":
+		act = p.meshCommand(&f)
 	case "plug":
 		c := f.card()
 		act = func() error { return p.plug(c) }
@@ -235,7 +248,7 @@ func (p *peers) do(words []string) error {
 	case "modemmanager", "signal", "network", "sim", "pincode":
 		act = p.hardwareCommand(words[0], &f)
 	default:
-		return fmt.Errorf("%q is not one of assign, unassign, bank, server, broker, plug, unplug, link, interface, modemmanager, signal, network, sim, pincode", words[0])
+		return fmt.Errorf("%q is not one of assign, unassign, bank, server, broker, ionmesh, plug, unplug, link, interface, modemmanager, signal, network, sim, pincode", words[0])
 	}
 	if err := f.end(); err != nil {
 		return err
@@ -347,6 +360,9 @@ func (p *peers) print(w io.Writer) {
 	}
 	for _, b := range p.banks {
 		fmt.Fprintln(w, b)
+	}
+	if p.mesh != nil {
+		fmt.Fprintln(w, p.mesh)
 	}
 	if h := p.hardware; h != nil {
 		fmt.Fprintln(w, h.mm, h.netifd, h.gpio)

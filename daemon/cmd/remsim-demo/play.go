@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/terminills/remsim-openwrt/daemon/internal/app"
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 	"github.com/terminills/remsim-openwrt/daemon/internal/ubus"
 )
@@ -29,6 +30,7 @@ type stage struct {
 	first   string // name of the first modem, which `modem` steps mean
 	conn    *ubus.Conn
 	changed chan struct{}
+	stop    func(ctx context.Context) ([]app.Cleaned, error) // ends the daemon and cleans up; nil: it shall go on
 
 	mu   sync.Mutex // guards what follows and out: events come from the bus
 	told int64      // id of the last journal entry that was printed

@@ -19,8 +19,11 @@ func (s *stage) run(ctx context.Context, words []string) error {
 		args["modem"], args["source"] = words[1], words[2]
 	case len(words) == 3 && words[0] == "reset":
 		args["modem"], args["method"] = words[1], words[2]
+	case len(words) == 1 && words[0] == "cleanup":
+		return s.cleanup(ctx)
+	case len(words) == 1 && words[0] == "reload":
 	default:
-		return errors.New("it is one of sim MODEM SOURCE, reset MODEM METHOD")
+		return errors.New("it is one of reload, cleanup, sim MODEM SOURCE, reset MODEM METHOD")
 	}
 	ctx, cancel := context.WithTimeout(ctx, doTime)
 	defer cancel()
@@ -111,6 +114,10 @@ func seen(s *model.Snapshot, args []string) (bool, error) {
 			s.Modems[0].Card.State != model.CardLost, nil
 	case what == "card lost":
 		return len(s.Modems) > 0 && s.Modems[0].Card.State == model.CardLost, nil
+	case args[0] == "orchestrator" && len(args) == 2:
+		return s.IonMesh.State == args[1] || s.IonMesh.Transport == args[1], nil
+	case args[0] == "slot" && len(args) == 2:
+		return session.Bank != nil && strconv.Itoa(int(session.Bank.Slot)) == args[1] && session.Bankd.State == model.ConnConnected, nil
 	case what == "no finding":
 		return s.Sequence > 0 && len(s.Health.Findings) == 0, nil
 	case args[0] == "finding" && len(args) == 2:
@@ -122,7 +129,7 @@ func seen(s *model.Snapshot, args []string) (bool, error) {
 		return false, nil
 	}
 	return false, fmt.Errorf("%q cannot be seen; it is one of state X, server connected, bank connected, card present, card lost, finding X, no finding, "+
-		"control LINK, data LINK, link LINK usable, failover STATE, modem M STATE, signal M DBM, source M SOURCE, iccid M DIGITS, network M up, told TEXT", strings.Join(args, " "))
+		"orchestrator STATE, slot N, control LINK, data LINK, link LINK usable, failover STATE, modem M STATE, signal M DBM, source M SOURCE, iccid M DIGITS, network M up, told TEXT", strings.Join(args, " "))
 }
 
 // findings lists what is wrong, for whoever waited for something in vain.

@@ -14,6 +14,7 @@ import (
 type world struct {
 	router   string
 	server   bool
+	mesh     bool // an orchestrator
 	banks    []bankSpec
 	cards    []cardSpec
 	modems   []modemSpec
@@ -114,6 +115,8 @@ func (w *world) add(words []string) error {
 		w.router = f.word()
 	case "server":
 		w.server = true
+	case "ionmesh":
+		w.mesh = true
 	case "bank":
 		b := bankSpec{id: f.number()}
 		f.expect("slots")
@@ -139,7 +142,7 @@ func (w *world) add(words []string) error {
 	case "interface":
 		w.interfaces = append(w.interfaces, f.netInterface())
 	default:
-		return fmt.Errorf("%q is not one of router, server, bank, card, modem, hardware, failover, listen, interface, play", words[0])
+		return fmt.Errorf("%q is not one of router, server, ionmesh, bank, card, modem, hardware, failover, listen, interface, play", words[0])
 	}
 	return f.end()
 }

@@ -25,7 +25,7 @@ func TestWorldsOfTheRepositoryCanBeRead(t *testing.T) {
 
 func TestBadWorldsNameTheLine(t *testing.T) {
 	tests := []struct{ text, want string }{
-		{"bonk 1", `line 1: "bonk" is not one of router, server, bank, card, modem, hardware, failover, listen, interface, play`},
+		{"bonk 1", `line 1: "bonk" is not one of router, server, ionmesh, bank, card, modem, hardware, failover, listen, interface, play`},
 		{"\nbank 1 slots 1024", `line 2: "1024" is not a number of 0..1023`},
 		{"bank 1", `line 1: a word is missing at the end`},
 		{"bank 1 slot 4", `line 1: "slot" stands where "slots" is expected`},

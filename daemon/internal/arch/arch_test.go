@@ -91,7 +91,7 @@ var may = map[string]string{
 		"internal/probe",
 	"cmd/remsim": "internal/app internal/config internal/model internal/ubus internal/card internal/health",
 	"cmd/remsim-demo": "internal/app internal/config internal/model internal/ubus internal/card internal/ubus/ubusfake " +
-		"internal/rspro internal/rspro/rsprofake internal/card/cardfake internal/card/vpcd internal/card/vpcd/vpcdfake internal/mm/mmfake internal/at internal/at/atfake internal/gpio/gpiofake internal/netifd/netifdfake internal/route internal/route/routefake internal/meter/meterfake internal/luciweb " +
+		"internal/rspro internal/rspro/rsprofake internal/ionmesh/ionmeshfake internal/card/cardfake internal/card/vpcd internal/card/vpcd/vpcdfake internal/mm/mmfake internal/at internal/at/atfake internal/gpio/gpiofake internal/netifd/netifdfake internal/route internal/route/routefake internal/meter/meterfake internal/luciweb " +
 		"internal/probe",
 }
 
