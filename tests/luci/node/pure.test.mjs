@@ -50,6 +50,14 @@ test('the chain breaks where the bank is away, and the card is held', () => {
 	assert.equal(parts.find(p => p.id == 'card').tone, 'warn');
 });
 
+test('cards that work are not everything while something critical is wrong', () => {
+	assert.equal(model.verdict(good).tone, 'good');
+	const beside = model.verdict({ ...bad, state: 'operational' });
+	assert.deepEqual([ beside.tone, beside.label ], [ 'warn', 'The cards work, but something needs attention' ]);
+	assert.equal(model.verdict(bad).tone, 'bad');
+	assert.equal(model.verdict(off).tone, 'calm');
+});
+
 test('findings come worst first and keep their order otherwise', () => {
 	assert.deepEqual(model.findings(bad).map(f => f.severity), [ 'critical', 'warning' ]);
 });

@@ -1,5 +1,6 @@
 'use strict';
 'require baseclass';
+'require remsim.words as words';
 
 /* What the pages make of a `status` reply. Pure. */
 
@@ -53,6 +54,15 @@ return baseclass.extend({
 	/* Worst first; stable for equal severities, as the daemon sorted them. */
 	findings(status) {
 		return [ ...status.health.findings ].sort((a, b) => (order[a.severity] ?? 9) - (order[b.severity] ?? 9));
+	},
+
+	/* The state in words. Cards that work are no "everything" while something
+	   critical is wrong beside them. */
+	verdict(status) {
+		const critical = status.health.findings.filter(f => f.severity == 'critical').length;
+		return status.state == 'operational' && critical
+			? { label: _('The cards work, but something needs attention'), tone: 'warn' }
+			: words.state(status.state);
 	},
 
 	/* Links in use first, then usable ones. */

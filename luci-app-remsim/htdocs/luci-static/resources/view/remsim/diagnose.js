@@ -59,7 +59,7 @@ return view.extend({
 		return [ widgets.section(_('Try it out'), [
 			E('p', {}, [ _('Tests disturb nothing that works.') ]),
 			modems.length > 1 ? widgets.select(modems.map(m => [ m, m ]), name, v => { name = v; }, _('Modem')) : '', ' ',
-			...targets(data).flatMap(([ target, label ]) => [ widgets.button(_('Test: %s').format(label), 'neutral', may, () => action.test(this.result, () => api.test(target, name))), ' ' ]),
+			...targets(data).flatMap(([ target, label ]) => [ widgets.button(_('Test: %s').format(label), 'neutral', may, () => action.test(this.result, () => api.test(target, target == 'path' ? undefined : name))), ' ' ]),
 			this.result,
 		]) ];
 	},

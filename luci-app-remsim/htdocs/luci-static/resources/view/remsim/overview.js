@@ -11,8 +11,7 @@
 
 /* What works, what does not, since when, what to do. */
 
-function verdict({ state, reason }) {
-	const word = words.state(state);
+function verdict({ word, reason }) {
 	return [ widgets.alert(word.tone, `${words.sign(word.tone)} ${word.label}`.trim(), [ reason ]) ];
 }
 
@@ -44,8 +43,9 @@ function budget(list) {
 		return [];
 	return [ widgets.section(_('Data budget'), list.map(b => {
 		const share = model.budget(b);
-		return E('div', {}, [
-			widgets.gauge(share.used, _('%s: %s of %s this month (%d %%), forecast %s').format(b.link, format.bytes(b.month_bytes), format.bytes(b.limit_bytes), share.used, format.bytes(b.forecast_bytes))),
+		return E('div', { 'data-budget': b.link }, [
+			b.limit_bytes > 0 ? widgets.gauge(share.used, _('%s: %s of %s this month (%d %%), forecast %s').format(b.link, format.bytes(b.month_bytes), format.bytes(b.limit_bytes), share.used, format.bytes(b.forecast_bytes)))
+				: E('p', {}, [ _('%s: %s this month, forecast %s, no limit').format(b.link, format.bytes(b.month_bytes), format.bytes(b.forecast_bytes)) ]),
 			E('p', {}, [ share.purposes.filter(p => p.bytes > 0).map(p => `${words.purpose(p.name).label} ${format.bytes(p.bytes)}`).join(' · ') ]),
 		]);
 	})) ];
@@ -67,7 +67,7 @@ return view.extend({
 		return E('div', {}, [
 			E('h2', {}, [ _('Remote SIM') ]),
 			...live.page([
-				{ id: 'verdict', select: s => ({ state: s.state, reason: s.reason }), draw: verdict },
+				{ id: 'verdict', select: s => ({ word: model.verdict(s), reason: s.reason }), draw: verdict },
 				{ id: 'findings', select: s => model.findings(s), draw: findings },
 				{ id: 'paths', select: s => [ s.links, s.failover ], draw: paths },
 				{ id: 'cards', select: drawn, draw: cards },

@@ -21,7 +21,7 @@ return baseclass.extend({
 		const status = model.whole(reply);
 		return E('div', {}, [
 			widgets.facts([
-				[ _('State'), [ widgets.badge(words.state(status.state)), ' ', status.reason ] ],
+				[ _('State'), [ widgets.badge(model.verdict(status)), ' ', status.reason ] ],
 				...status.modems.map(m => [ m.name, [
 					widgets.badge(words.modem(m.state)), ' ', [ m.operator, m.access_technology ].filter(Boolean).join(' · '), ' · ',
 					words.source(m.card.source).label, ' ', m.card.source == 'remote' ? widgets.badge(words.card(m.card.state)) : '',
