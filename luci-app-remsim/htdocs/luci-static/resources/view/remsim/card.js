@@ -1,6 +1,7 @@
 'use strict';
 'require view';
 'require dom';
+'require poll';
 'require ui';
 'require remsim.action as action';
 'require remsim.api as api';
@@ -17,6 +18,7 @@
    between modem and card. */
 
 const kept = 500; /* rows of a trace that the page holds */
+const pace = 1;   /* seconds between looks at a trace: commands that change no state announce nothing */
 
 function facts(m, s, ionmesh) {
 	const t = s?.tpdu;
@@ -104,7 +106,7 @@ return view.extend({
 		]);
 	},
 
-	/* The trace: asked for while the page is open and tracing is on. */
+	/* The trace: asked for while tracing is on. */
 	follow() {
 		const m = live.state && this.shown(live.state);
 		if (!m || !this.rights.operate || !this.on)
@@ -136,6 +138,10 @@ return view.extend({
 				const m = this.shown(live.state);
 				return api.tracing(m.name, !this.on).then(() => {
 					this.on = !this.on;
+					if (this.on)
+						poll.add(this.look, pace);
+					else
+						poll.remove(this.look);
 					live.refresh('trace');
 					return this.follow();
 				}, error => action.tell('error', error.message));
@@ -152,6 +158,7 @@ return view.extend({
 	},
 
 	render(rights) {
+		this.look = () => this.follow();
 		Object.assign(this, { rights, on: false, apdus: [], result: E('div', { 'aria-live': 'polite' }, []), list: E('div', {}, []) });
 		/* Not the counters: commands alone draw only the facts anew. */
 		const still = s => [ this.name, s.modems.map(m => [ m.name, m.card.source ]), s.sessions.map(x => [ x.bank, x.bankd.address ]) ];
@@ -163,7 +170,7 @@ return view.extend({
 				{ id: 'card', select: s => [ s.modems, s.sessions, s.ionmesh.lease ], draw: (d, s) => this.draw(d, s) },
 				{ id: 'actions', select: still, draw: (d, s) => this.actions(d, s) },
 				{ id: 'trace', select: () => null, draw: () => this.tracing() },
-			], () => this.follow()),
+			]),
 		]);
 	},
 
