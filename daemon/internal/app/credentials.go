@@ -129,9 +129,9 @@ func checkName(kind, name string) error {
 
 // naming is one place of the configuration that names credentials.
 type naming struct {
-	section, prefix string
-	tls             config.TLS
-	apiKey          string
+	section string
+	tls     config.TLS
+	apiKey  string
 }
 
 func (a *App) namings() (out []naming) {

@@ -40,8 +40,8 @@ type world struct {
 const uciText = "\nconfig remsim 'main'\n\toption enabled '1'\n\nconfig server\n\toption host 'one'\n\nconfig server\n\toption host 'two'\n\nconfig failover 'failover'\n\tlist control_path 'iot'\n\tlist control_path 'wan'\n"
 
 const aclText = `{
-	"app-status": { "read": { "ubus": { "remsim": [ "status", "wor*", ":subscribe" ] } } },
-	"app": { "read": { "uci": [ "remsim" ] }, "write": { "ubus": { "remsim": [ "switch" ] }, "uci": [ "remsim" ] } }
+	"app-status": { "read": { "ubus": { "remsim": [ "status", "wor*", ":subscribe" ], "session": [ "access", "destroy" ] } } },
+	"app": { "read": { "uci": [ "remsim" ] }, "write": { "ubus": { "remsim": [ "switch" ], "uci": [ "revert", "rollback" ] }, "uci": [ "remsim" ] } }
 }`
 
 const menuText = `{

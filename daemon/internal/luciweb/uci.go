@@ -131,11 +131,14 @@ func (u *uciStore) may(q *query, perm, name string) bool {
 // open checks the right and reads the file with the session's changes.
 func (u *uciStore) open(q *query, perm string) (*pack, ubus.Status) {
 	name := q.text("config")
-	if name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".") {
+	if name == "" {
 		return nil, ubus.StatusInvalidArgument
 	}
 	if !u.may(q, perm, name) {
 		return nil, ubus.StatusPermissionDenied
+	}
+	if name != filepath.Base(name) || strings.HasPrefix(name, ".") {
+		return nil, ubus.StatusInvalidArgument
 	}
 	p, err := u.load(name, u.delta(q.sid)[name])
 	return p, statusOf(err)
@@ -165,6 +168,8 @@ func (u *uciStore) configs(context.Context, *query) (any, ubus.Status) {
 	return map[string]any{"configs": names}, ubus.StatusOK
 }
 
+// get answers with nothing for a section or an option that is not there, as rpcd
+// does.
 func (u *uciStore) get(_ context.Context, q *query) (any, ubus.Status) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -181,14 +186,14 @@ func (u *uciStore) get(_ context.Context, q *query) (any, ubus.Status) {
 	}
 	s := p.find(name)
 	if s == nil {
-		return nil, ubus.StatusNotFound
+		return nil, ubus.StatusOK
 	}
 	if !q.args.Has("option") {
 		return ubus.Table{{Name: "values", Value: dumpSection(s, -1)}}, ubus.StatusOK
 	}
 	o := option(s, q.text("option"))
 	if o == nil {
-		return nil, ubus.StatusNotFound
+		return nil, ubus.StatusOK
 	}
 	return ubus.Table{{Name: "value", Value: valueOf(*o)}}, ubus.StatusOK
 }

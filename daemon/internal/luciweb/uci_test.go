@@ -30,10 +30,10 @@ func TestUCIReads(t *testing.T) {
 		{"a type", `{"config":"remsim","type":"failover"}`, `[0,{"values":{"failover":{".anonymous":false,".type":"failover",".name":"failover",".index":3,"control_path":["iot","wan"]}}}]`},
 		{"a match in a list", `{"config":"remsim","match":{"control_path":"wan"}}`, `[0,{"values":{"failover":{".anonymous":false,".type":"failover",".name":"failover",".index":3,"control_path":["iot","wan"]}}}]`},
 		{"no match", `{"config":"remsim","match":{"host":"three"}}`, `[0,{"values":{}}]`},
-		{"no such section", `{"config":"remsim","section":"gone"}`, `[4]`},
-		{"no such option", `{"config":"remsim","section":"main","option":"gone"}`, `[4]`},
+		{"no such section", `{"config":"remsim","section":"gone"}`, `[0]`},
+		{"no such option", `{"config":"remsim","section":"main","option":"gone"}`, `[0]`},
 		{"a file that this user may not read", `{"config":"network"}`, `[6]`},
-		{"a path", `{"config":"../config/remsim"}`, `[2]`},
+		{"a path", `{"config":"../config/remsim"}`, `[6]`},
 		{"no file", `{}`, `[2]`},
 	} {
 		t.Run(tt.name, func(t *testing.T) { require.Equal(t, tt.want, w.rpc(root, "uci", "get", tt.args)) })
@@ -62,6 +62,8 @@ func TestUCIChangesStayInTheirSessionUntilApplied(t *testing.T) {
 	} {
 		require.Equal(t, `[2]`, w.rpc(root, "uci", tt.method, tt.args), "%s %s", tt.method, tt.args)
 	}
+	require.Equal(t, `[0]`, w.rpc(root, "uci", "set", `{"config":"remsim","section":"lte","values":{"gone":"","client_id":""}}`), "nothing removes")
+	require.Equal(t, `[0]`, w.rpc(root, "uci", "set", `{"config":"remsim","section":"lte","values":{"client_id":"7"}}`))
 	require.Equal(t, uciText, w.file())
 	require.Equal(t, `[0,{"value":"1"}]`, w.rpc(other, "uci", "get", `{"config":"remsim","section":"main","option":"enabled"}`))
 	require.Equal(t, `[0,{"value":"0"}]`, w.rpc(root, "uci", "get", `{"config":"remsim","section":"main","option":"enabled"}`))

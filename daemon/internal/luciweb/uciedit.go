@@ -135,9 +135,12 @@ func (e *edit) merge(section string, f ubus.Field) ubus.Status {
 	if !ok {
 		return ubus.StatusInvalidArgument
 	}
-	if old != nil && old.List {
+	if old != nil && (old.List || text == "") {
 		e.do(remove)
 		old = nil
+	}
+	if text == "" {
+		return ubus.StatusOK // nothing is the same as no option
 	}
 	if old == nil || old.Values[0] != text {
 		e.do(change{cmd: "set", section: section, option: f.Name, value: text})

@@ -119,8 +119,6 @@ func (p *pack) apply(c change) error {
 		p.sections = slices.Delete(p.sections, i, i+1)
 	case c.cmd == "remove":
 		s.Options = slices.DeleteFunc(s.Options, func(o config.UCIOption) bool { return o.Name == c.option })
-	case c.cmd == "set" && c.value == "": // uci_set with nothing removes
-		return p.apply(change{cmd: "remove", section: c.section, option: c.option})
 	case c.cmd == "set":
 		put(s, c.option).Values = []string{c.value}
 		put(s, c.option).List = false
