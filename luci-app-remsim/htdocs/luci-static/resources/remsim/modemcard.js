@@ -29,7 +29,7 @@ return baseclass.extend({
 					draw.bars(bars), ' ',
 					[ m.operator, m.access_technology ].filter(Boolean).join(' · ') || _('no network'), E('br'),
 					signal(m.signal).slice(0, 2).join(', '), E('br'),
-					words.source(m.card.source).label, m.card.source == 'remote' ? widgets.badge(words.card(m.card.state)) : '',
+					words.source(m.card.source).label, ' ', m.card.source == 'remote' ? widgets.badge(words.card(m.card.state)) : '',
 				]),
 			]),
 		]);
