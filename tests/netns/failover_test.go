@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -75,7 +76,7 @@ func (w *world) connected(s *rig.Status) bool {
 func (w *world) cut(c cut, p *path) {
 	w.Helper()
 	other := map[string]string{"iot": "wan", "wan": "iot"}[p.name]
-	before, four := w.rules(), p.four()
+	before, four, told := w.rules(), p.four(), w.newest()
 	c.do(w, p)
 	if c.heals {
 		w.free(four)
@@ -88,6 +89,12 @@ func (w *world) cut(c cut, p *path) {
 		w.onlyOver(w.paths[other])
 		c.undo(w, p)
 		w.settled()
+		// The path in use: away, ride through, and back. The journal folds what happens
+		// again into one entry, so only the first round is looked at.
+		if w.cuts++; p.name == "iot" && w.cuts == 1 {
+			w.inOrder(told, "control traffic moves from iot to wan", "the card is held", "the bank is back with the same card")
+			w.inOrder(told, "control traffic moves from iot to wan", "control traffic moves from wan to iot")
+		}
 	}
 	w.cardStayed()
 	after := w.rules()
@@ -177,13 +184,39 @@ func (w *world) traffic() (stop func()) {
 
 // event is one entry of the journal.
 type event struct {
+	ID                  int64
 	Kind, Subject, Text string
 }
 
-// events are what the daemon has told.
-func (w *world) events() (list []event) {
+// events are what the daemon has told after an entry, oldest first.
+func (w *world) events(after int64) (list []event) {
 	w.Helper()
 	var reply struct{ Events []event }
-	require.NoError(w, json.Unmarshal([]byte(w.daemon.OK("events", "--json", "--limit", "1000")), &reply))
-	return reply.Events
+	require.NoError(w, json.Unmarshal([]byte(w.daemon.OK("events", "--json", "--limit", "500")), &reply))
+	for _, e := range reply.Events {
+		if e.ID > after {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// newest is the last entry so far.
+func (w *world) newest() int64 {
+	w.Helper()
+	list := w.events(0)
+	require.NotEmpty(w, list)
+	return list[len(list)-1].ID
+}
+
+// inOrder looks for entries whose texts contain words, one after the other.
+func (w *world) inOrder(after int64, words ...string) {
+	w.Helper()
+	list := w.events(after)
+	rest := list
+	for _, text := range words {
+		i := slices.IndexFunc(rest, func(e event) bool { return strings.Contains(e.Text, text) })
+		require.GreaterOrEqual(w, i, 0, "%q is not told, or not after what came before it: %+v", text, list)
+		rest = rest[i+1:]
+	}
 }

@@ -55,6 +55,7 @@ type world struct {
 	far, near, slot                 *rig.Peers // server and bank; ubus and netifd; the modem's card slot
 	daemon                          *rig.Daemon
 	beats                           *beats
+	cuts                            int // made so far
 }
 
 // newWorld makes the namespaces and their routes, then starts all programs.
