@@ -103,7 +103,7 @@ test('commands show while tracing is on, decoded and with secrets hidden', async
 	await visit.open('card');
 	await press('Start tracing');
 	await press('Test: Card');
-	await visit.page.waitForFunction(() => /AUTHENTICATE/.test(document.querySelector('#remsim-trace').textContent));
+	await visit.page.waitForFunction(() => /AUTHENTICATE/.test(document.querySelector('#remsim-trace')?.textContent));
 	const text = await visit.page.textContent('#remsim-trace');
 	assert.match(text, /\{34 bytes hidden\}/);
 	await visit.shot('card-trace');
@@ -128,7 +128,7 @@ test('whole numbers are shown to who may see them, on demand only', async () => 
 	await visit.open('modems');
 	assert.doesNotMatch(await visit.text(), /8988211000000000011/);
 	await press('Show whole numbers');
-	await visit.page.waitForFunction(() => /8988211000000000011/.test(document.querySelector('.modal').textContent));
+	await visit.page.waitForFunction(() => /8988211000000000011/.test(document.querySelector('.modal')?.textContent));
 	await visit.page.click('.modal button:text-is("Close")');
 });
 
@@ -143,7 +143,7 @@ test('traffic is switched by hand and given back, and the picture shows it', asy
 	await visit.page.selectOption('select[aria-label="Traffic"]', 'control');
 	await press('Give back');
 	await becomes(async () => (await status()).failover.control == 'iot');
-	await visit.page.waitForFunction(() => /primary.*iot|iot.*primary/s.test(document.querySelector('#view table:last-of-type').textContent));
+	await visit.page.waitForFunction(() => /primary.*iot|iot.*primary/s.test(document.querySelector('#view table:last-of-type')?.textContent));
 	await visit.shot('failover-moved');
 });
 
@@ -153,7 +153,7 @@ test('events come by themselves and can be narrowed and saved', async () => {
 	await demo.call(sid, 'remsim', 'tracing', { modem: 'primary', on: true });
 	await demo.call(sid, 'remsim', 'tracing', { modem: 'primary', on: false });
 	await visit.page.selectOption('select[aria-label="Kind"]', 'command');
-	await visit.page.waitForFunction(() => /trac/.test(document.querySelector('#remsim-events').textContent));
+	await visit.page.waitForFunction(() => /trac/.test(document.querySelector('#remsim-events')?.textContent));
 	const kinds = await visit.page.$$eval('#remsim-events tr td:nth-child(2)', cells => [ ...new Set(cells.map(c => c.textContent)) ]);
 	assert.deepEqual(kinds, [ 'Command' ]);
 	const [ file ] = await Promise.all([ visit.page.waitForEvent('download'), press('Export JSON') ]);
