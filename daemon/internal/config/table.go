@@ -138,7 +138,7 @@ func ionmeshOptions() []Option {
 			Doc: "File that holds the API key, or the name of a stored one. The key itself never stands in this file, which everybody can read."},
 		{Name: "heartbeat_interval", Kind: KindSeconds, Default: "300", Min: 10, Max: 3600,
 			Doc:  "Time between beats. The orchestrator may ask for another.",
-			Cost: "At the original's 60 s: 10 MB a month on one connection that stays, 42 with a new one per beat in clear text, 240 and more in TLS."},
+			Cost: "At the original's 60 s: 10 MB a month on one connection that stays, 42 with a new one per beat in clear text, 200 and more in TLS; docs/COST.md has the measured table."},
 		{Name: "timeout", Kind: KindSeconds, Default: "10", Min: 1, Max: 60,
 			Doc: "How long an answer of the orchestrator is waited for."},
 	}, tlsOptions()...)...)

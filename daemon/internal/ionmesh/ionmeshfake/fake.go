@@ -33,6 +33,8 @@ type Options struct {
 	Interval time.Duration
 	// Skew is what its clock is wrong by.
 	Skew time.Duration
+	// NoKeepAlive closes the connection after each answer, as the original does.
+	NoKeepAlive bool
 	// Listen makes the listener at Start and after an outage; nil is a TCP port of
 	// 127.0.0.1, the same each time.
 	Listen func() (net.Listener, error)
@@ -148,6 +150,7 @@ func (f *Fake) Resume() error {
 		l = tls.NewListener(l, f.opts.TLS)
 	}
 	f.server, f.served = &http.Server{Handler: f.handler(), ErrorLog: quiet()}, make(chan struct{})
+	f.server.SetKeepAlivesEnabled(!f.opts.NoKeepAlive)
 	go func(s *http.Server, served chan struct{}) {
 		defer close(served)
 		_ = s.Serve(l) // it ends by Stop
