@@ -242,9 +242,6 @@ func TestRevokedLeaseEndsAtOnce(t *testing.T) {
 		bubble(t, o, func(w *world) {
 			pass(10 * time.Second)
 			require.Equal(t, 0, w.slot())
-			for slot := range 4 { // so that it gets no other
-				_ = slot
-			}
 			w.fake.Misbehave(ionmeshfake.Fault{Kind: ionmeshfake.Answer, Name: "register-client", Status: 503, Body: `{"status":"error","message":"none free"}`})
 			require.NoError(t, w.fake.Revoke("router"))
 			pass(6 * time.Minute)

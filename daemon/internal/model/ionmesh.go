@@ -78,15 +78,14 @@ type IonMeshPlan struct {
 
 // MeshStats is what a beat tells of a modem.
 type MeshStats struct {
-	Status       string // active, warning or error
-	Uptime       int64  // seconds
-	Sent         int64  // command TPDUs
-	Received     int64
-	Errors       int64
-	RSSI, RSRP   int // dBm; 0: not known
-	DataRx       int64
-	DataTx       int64
-	Availability string // of the card: model.CardState
+	Status     string // active, warning or error
+	Uptime     int64  // seconds
+	Sent       int64  // command TPDUs
+	Received   int64
+	Errors     int64
+	RSSI, RSRP int // dBm; 0: not known
+	DataRx     int64
+	DataTx     int64
 }
 
 // IonMeshChanged: how one modem stands with the orchestrator.
@@ -119,7 +118,6 @@ type LeaseChanged struct {
 	Epoch int64
 	Ends  time.Time
 	Near  bool // the lease is near its end and was not renewed
-	Moved bool // by a command: it replaces what a person has mapped
 }
 
 // MeshOrderDone: a command of the orchestrator was carried out or refused.
