@@ -1,7 +1,6 @@
 package app
 
 import (
-	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -11,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -56,9 +56,13 @@ func (a *App) Credentials() ([]model.Credential, error) {
 		}
 		out = append(out, c)
 	}
-	slices.SortFunc(out, func(x, y model.Credential) int {
-		order := credentialKinds()
-		return cmp.Or(cmp.Compare(slices.Index(order, x.Kind), slices.Index(order, y.Kind)), strings.Compare(x.Name, y.Name))
+	order := credentialKinds()
+	sort.Slice(out, func(i, j int) bool {
+		x, y := out[i], out[j]
+		if x.Kind != y.Kind {
+			return slices.Index(order, x.Kind) < slices.Index(order, y.Kind)
+		}
+		return x.Name < y.Name
 	})
 	return out, nil
 }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -39,11 +39,9 @@ func Ports(sysfs string) ([]PortInfo, error) {
 			out = append(out, p)
 		}
 	}
-	slices.SortFunc(out, func(a, b PortInfo) int {
-		if c := strings.Compare(a.USBPath, b.USBPath); c != 0 {
-			return c
-		}
-		return a.Interface - b.Interface
+	sort.Slice(out, func(i, j int) bool {
+		a, b := &out[i], &out[j]
+		return a.USBPath < b.USBPath || a.USBPath == b.USBPath && a.Interface < b.Interface
 	})
 	return out, nil
 }

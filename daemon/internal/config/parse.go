@@ -1,12 +1,12 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -117,10 +117,10 @@ func (b *builder) report() []model.Problem {
 	p := b.problems
 	if len(p) > maxProblems {
 		left := len(p) - maxProblems
-		slices.SortStableFunc(p, func(x, y model.Problem) int { return number(x.Warning) - number(y.Warning) })
+		sort.SliceStable(p, func(i, j int) bool { return number(p[i].Warning) < number(p[j].Warning) })
 		p = append(p[:maxProblems:maxProblems], model.Problem{Message: fmt.Sprintf("and %d more", left), Warning: p[maxProblems].Warning})
 	}
-	slices.SortStableFunc(p, func(x, y model.Problem) int { return cmp.Compare(place(x), place(y)) })
+	sort.SliceStable(p, func(i, j int) bool { return place(p[i]) < place(p[j]) })
 	return p
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
+	"sort"
 	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
@@ -39,8 +39,8 @@ func (e *Engine) toldHardware() (out model.Hardware, told bool) {
 	out = model.Hardware{
 		Modems: slices.Collect(maps.Values(h.modems)), Networks: slices.Collect(maps.Values(h.networks)), Configured: make(map[string]string),
 	}
-	slices.SortFunc(out.Modems, func(a, b model.ObservedModem) int { return compare(a.Device, b.Device) })
-	slices.SortFunc(out.Networks, func(a, b model.Interface) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(out.Modems, func(i, j int) bool { return out.Modems[i].Device < out.Modems[j].Device })
+	sort.Slice(out.Networks, func(i, j int) bool { return out.Networks[i].Name < out.Networks[j].Name })
 	for _, m := range e.modems {
 		if m.seen != nil {
 			out.Configured[m.seen.Device] = m.conf.Name

@@ -23,7 +23,9 @@ func autoSettings() engine.Settings {
 	return s
 }
 
-func plugged(fronts ...model.FrontSeen) model.Event { return model.FrontsSeen{At: now(), Fronts: fronts} }
+func plugged(fronts ...model.FrontSeen) model.Event {
+	return model.FrontsSeen{At: now(), Fronts: fronts}
+}
 
 func simtrace(path string) model.FrontSeen {
 	return model.FrontSeen{Kind: "cardem", Device: "usb:" + path + ":0", Model: "SIMtrace2", USBPath: path, State: model.FrontOffered}

@@ -3,6 +3,7 @@ package engine
 import (
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -131,7 +132,7 @@ func (e *Engine) match(now time.Time) {
 		}
 	}
 	seen := slices.Collect(maps.Values(e.hardware.modems))
-	slices.SortFunc(seen, func(a, b model.ObservedModem) int { return compare(a.Device, b.Device) })
+	sort.Slice(seen, func(i, j int) bool { return seen[i].Device < seen[j].Device })
 	r := inventory.Match(entries, seen, e.hardware.identities)
 	e.hardware.identities, e.hardware.findings = r.Memory, r.Findings
 	for _, m := range e.modems {

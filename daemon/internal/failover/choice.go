@@ -1,9 +1,9 @@
 package failover
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
@@ -101,8 +101,9 @@ func sorted(list []candidate, order []string) []candidate {
 			c.rank = rankForced
 		}
 	}
-	slices.SortStableFunc(list, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(place(a), place(b)))
+	sort.SliceStable(list, func(i, j int) bool {
+		a, b := list[i], list[j]
+		return a.rank < b.rank || a.rank == b.rank && place(a) < place(b)
 	})
 	return list
 }

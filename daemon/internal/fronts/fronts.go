@@ -11,6 +11,7 @@ package fronts
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -84,7 +85,9 @@ type Decision struct {
 func Decide(now time.Time, in Input, before Memory) Decision {
 	d := &decider{now: now, in: in, before: before, owner: make(map[string]string)}
 	d.out = Decision{Choices: make(map[string]Choice), Memory: Memory{held: make(map[string]held), asked: make(map[string]time.Time)}}
-	d.in.Seen = slices.SortedFunc(slices.Values(in.Seen), func(a, b model.FrontSeen) int { return cmp.Compare(a.Device, b.Device) })
+	seen := slices.Clone(in.Seen)
+	sort.SliceStable(seen, func(i, j int) bool { return seen[i].Device < seen[j].Device })
+	d.in.Seen = seen
 	for _, m := range in.Modems {
 		if !m.Auto && m.Kind != "" {
 			d.give(m, Choice{Kind: m.Kind, Device: m.Device, Why: "by option front"})

@@ -2,6 +2,7 @@ package health
 
 import (
 	"slices"
+	"sort"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
 )
@@ -242,12 +243,7 @@ func Codes() []Doc {
 		m.Code = IonMesh + m.Code
 		all = append(all, m)
 	}
-	slices.SortFunc(all, func(a, b Doc) int {
-		if a.Code < b.Code {
-			return -1
-		}
-		return 1
-	})
+	sort.Slice(all, func(i, j int) bool { return all[i].Code < all[j].Code })
 	return all
 }
 

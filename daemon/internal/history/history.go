@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/terminills/remsim-openwrt/daemon/internal/model"
@@ -213,12 +214,7 @@ func (h *History) keys() []key {
 	for k := range h.series {
 		keys = append(keys, k)
 	}
-	slices.SortFunc(keys, func(a, b key) int {
-		if less(a, b) {
-			return -1
-		}
-		return 1
-	})
+	sort.Slice(keys, func(i, j int) bool { return less(keys[i], keys[j]) })
 	return keys
 }
 

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -72,8 +73,10 @@ func Match(entries []Entry, seen []model.ObservedModem, memory Memory) Result {
 	}
 	m.unclaimed()
 	m.remember(entries)
-	slices.SortStableFunc(m.result.Findings, func(a, b model.Finding) int {
-		return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Code, b.Code))
+	found := m.result.Findings
+	sort.SliceStable(found, func(i, j int) bool {
+		a, b := &found[i], &found[j]
+		return a.Subject < b.Subject || a.Subject == b.Subject && a.Code < b.Code
 	})
 	return m.result
 }
@@ -90,8 +93,15 @@ type matcher struct {
 // around a reprobe the old one may linger.
 func newest(seen []model.ObservedModem) []model.ObservedModem {
 	sorted := slices.Clone(seen)
-	slices.SortStableFunc(sorted, func(a, b model.ObservedModem) int {
-		return cmp.Or(cmp.Compare(a.Device, b.Device), cmp.Compare(number(b.Path), number(a.Path)), cmp.Compare(a.Path, b.Path))
+	sort.SliceStable(sorted, func(i, j int) bool {
+		a, b := &sorted[i], &sorted[j]
+		if a.Device != b.Device {
+			return a.Device < b.Device
+		}
+		if x, y := number(a.Path), number(b.Path); x != y {
+			return x > y // the newest first
+		}
+		return a.Path < b.Path
 	})
 	return slices.CompactFunc(sorted, func(a, b model.ObservedModem) bool { return a.Device == b.Device })
 }

@@ -3,7 +3,7 @@ package mm
 import (
 	"math"
 	"slices"
-	"strings"
+	"sort"
 
 	"github.com/godbus/dbus/v5"
 
@@ -117,7 +117,7 @@ func ports(p map[string]dbus.Variant) (all []model.Port, netdev string) {
 		}
 		all = append(all, model.Port{Name: name, Kind: portKind(kind)})
 	}
-	slices.SortFunc(all, func(a, b model.Port) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
 	for _, port := range all {
 		if port.Kind == model.PortNet {
 			return all, port.Name

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"slices"
+	"sort"
 	"strconv"
 	"sync"
 )
@@ -244,7 +244,7 @@ func (pl planner) mapContent(t reflect.Type) contentFunc {
 			}
 			entries = append(entries, entry{key, it.Value()})
 		}
-		slices.SortFunc(entries, func(x, y entry) int { return compare(x.key, y.key) })
+		sort.Slice(entries, func(i, j int) bool { return compare(entries[i].key, entries[j].key) < 0 })
 		var scratch [64]byte
 		for _, e := range entries {
 			if len(e.key) > maxName {

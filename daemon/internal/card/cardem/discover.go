@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -40,11 +41,9 @@ func Discover(sysfsRoot string) []Found {
 	for _, dir := range dirs {
 		out = append(out, inspect(dir)...)
 	}
-	slices.SortFunc(out, func(a, b Found) int {
-		if a.Path != b.Path {
-			return strings.Compare(a.Path, b.Path)
-		}
-		return a.Interface - b.Interface
+	sort.Slice(out, func(i, j int) bool {
+		a, b := &out[i], &out[j]
+		return a.Path < b.Path || a.Path == b.Path && a.Interface < b.Interface
 	})
 	return out
 }
