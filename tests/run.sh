@@ -5,6 +5,8 @@ cd "$(dirname "$0")/.."
 mkdir -p build
 rm -f build/failed
 go build -trimpath -tags nethttpomithttp2 -o build/ ./daemon/cmd/...
+# The router program as it is shipped (tests/size.sh): its memory is measured.
+go build -trimpath -tags nethttpomithttp2 -ldflags '-s -w' -gcflags=all=-l -o build/ ./daemon/cmd/remsim
 go build -o build/report ./tests/report
 export REMSIM_BUILD="$PWD/build"
 export VMTEST="${VMTEST:-1}" # tests/vm boots its machine; without QEMU it skips with the reason
