@@ -144,16 +144,6 @@ func (e *Engine) match(now time.Time) {
 	}
 }
 
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
 // seen gives a modem what is now known of it, notes what an owner would want to
 // read, and keeps what was measured.
 func (e *Engine) seen(now time.Time, m *modem, o *model.ObservedModem) {

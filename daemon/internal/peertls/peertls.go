@@ -52,7 +52,8 @@ func Config(host string, files model.TLSFiles) (*tls.Config, error) {
 // waited for.
 func DialFault(address string, err error, limit time.Duration) (code, text string) {
 	var dns *net.DNSError
-	code, why := model.PeerConnectTimeout, err.Error()
+	var why string
+	code = model.PeerConnectTimeout
 	switch {
 	case errors.As(err, &dns):
 		code, why = model.PeerDNSFailed, fmt.Sprintf("the name %s cannot be resolved: %s", dns.Name, dns.Err)
