@@ -258,7 +258,7 @@ func TestFakePrintsItself(t *testing.T) {
 }
 
 func FuzzParseRef(f *testing.F) {
-	for _, s := range []string{"sim1", "gpiochip0:6", "/dev/gpiochip1:0", "!5G_reset", "!pio:11", "a:b:3", ":1", "x:99999999999", "", "/dev/:0", "/dev//dev/x:0", "!!x"} {
+	for _, s := range []string{"sim1", "gpiochip0:6", "/dev/gpiochip1:0", "!5G_reset", "!pio:11", "a:b:3", ":1", "x:99999999999", "", "/dev/:0", "/dev//dev/x:0", "!!x", "/dev/!:0"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

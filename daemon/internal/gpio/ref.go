@@ -37,7 +37,7 @@ func ParseRef(s string) (Ref, error) {
 		return Ref{}, fmt.Errorf("line %.40q: offset is 0 to %d: %w", s, maxOffset, ErrBadLine)
 	}
 	r.Chip, r.Offset = strings.TrimPrefix(rest[:i], "/dev/"), int(n)
-	if r.Chip == "" || strings.Contains(r.Chip, "/") {
+	if r.Chip == "" || strings.ContainsAny(r.Chip, "/!") {
 		return Ref{}, fmt.Errorf("line %.40q: no chip: %w", s, ErrBadLine)
 	}
 	return r, nil
