@@ -175,9 +175,19 @@ export class Visit {
 		return found;
 	}
 
-	/* By how many pixels the page is wider than its window. */
+	/* By how many pixels the page is wider than its window. LuCI's own frame is wider than
+	   a phone with nine tabs in it, so there only what the page itself shows counts, but for
+	   what scrolls in a box of its own. */
 	overflow() {
-		return this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+		return this.page.evaluate(framed => {
+			const root = document.documentElement;
+			if (!framed)
+				return root.scrollWidth - root.clientWidth;
+			const boxed = node => node.id != 'view' && (getComputedStyle(node).overflowX != 'visible' || boxed(node.parentElement));
+			const rights = [ ...document.querySelectorAll('#view *') ].filter(node => node.offsetParent && !boxed(node.parentElement))
+				.map(node => node.getBoundingClientRect().right);
+			return Math.round(Math.max(0, ...rights) - root.clientWidth);
+		}, luci != '');
 	}
 
 	async close() { await this.context.close(); }
