@@ -51,7 +51,7 @@ screenshots: packages-npm build ## walk every page in a browser and renew the pi
 
 ROUNDS ?= 100
 bench-failover: build ## cut paths under traffic in network namespaces, ROUNDS of each kind (root): how long control was away
-	@REMSIM_BUILD="$(CURDIR)/$(BUILD)" REMSIM_FAILOVER_ROUNDS=$(ROUNDS) $(GO) test -count=1 -timeout 12h -v -run '^TestBenchFailover$$' ./tests/netns \
+	@REMSIM_BUILD="$(CURDIR)/$(BUILD)" REMSIM_FAILOVER_ROUNDS=$(ROUNDS) $(GO) test -count=1 -timeout 12h -v -run '^TestBench(Failover|StockPace)$$' ./tests/netns \
 		>$(BUILD)/bench-failover.log 2>&1; status=$$?; grep -v '^=== ' $(BUILD)/bench-failover.log; exit $$status
 
 bench-month: ## what an idle month costs, against ten minutes of the real daemon (root)

@@ -68,7 +68,8 @@ type Exchange struct {
 	Bytes float64
 }
 
-// Exchanges lists the sizes that Costs reckons with. A test measures them.
+// Exchanges lists the sizes that Costs reckons with, but for beats over TLS, which
+// the client's own test measures (docs/COST.md). A test measures them.
 func Exchanges() []Exchange {
 	return []Exchange{
 		{"server ping", pingBytes},
@@ -78,9 +79,6 @@ func Exchanges() []Exchange {
 		{"bank AUTHENTICATE", authBytes},
 		{"bank AUTHENTICATE, TLS", authBytes + 4*record},
 		{"beat, lean", beatLean},
-		{"beat, REST, connection kept", beatRESTKept},
-		{"beat, REST, new connection", beatTLSNew},
-		{"beat, REST, new connection with a client certificate", beatMTLSNew},
 		{"beat, clear text, connection kept", beatHTTPKept},
 		{"beat, clear text, new connection", beatHTTPNew},
 		{"probe, IPv4 echo", model.Echo4Bytes},
