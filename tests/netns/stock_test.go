@@ -10,10 +10,10 @@ import (
 	"github.com/terminills/remsim-openwrt/tests/rig"
 )
 
-// TestBenchStockPace prints what the figures of TestBenchFailover leave out: how long
-// a stock server and a stock bank take after a silent cut, while they believe the
-// connection before to stand. The server finds out by its own pings; a bank never
-// does, until its operator takes the slot away and gives it again. `make
+// TestBenchStockPace prints what the figures of TestBenchFailover leave out: what comes
+// of the card after a silent cut at a bank that believes the connection before to
+// stand. A stock bank never finds out, until its operator takes the slot away and
+// gives it again. (The server's connection is on the unmetered path, and stays.) `make
 // bench-failover` runs it.
 func TestBenchStockPace(t *testing.T) {
 	if os.Getenv("REMSIM_FAILOVER_ROUNDS") == "" {
@@ -33,8 +33,6 @@ func TestBenchStockPace(t *testing.T) {
 	}
 	w.daemon.Until("control on wan", func(s *rig.Status) bool { return s.Failover.Control == "wan" })
 	moved := time.Since(begun)
-	w.patient("the server takes the client again", func(s *rig.Status) bool { return s.Sessions[0].Server.State == "connected" })
-	server := time.Since(begun)
 	s := w.patient("the bank is asked", func(s *rig.Status) bool { return s.Sessions[0].Bankd.State != "connected" })
 	require.Equal(t, "ride_through", s.State, "the card is held meanwhile")
 	asked := time.Now()
@@ -42,9 +40,9 @@ func TestBenchStockPace(t *testing.T) {
 	w.far.Do("assign client 7 slot 1 bank 1 slot 2")
 	w.patient("the card is back", func(s *rig.Status) bool { return s.State == "operational" && w.connected(s) })
 	w.cardStayed()
-	t.Logf("stock pace after a silent cut: control moved after %v, the server took the client again after %v (it pings every 30 s and waits 10),\n"+
-		"the bank held the slot for the connection before until it was unmapped and mapped again, and had the card back %v after that",
-		moved.Round(10*time.Millisecond), server.Round(10*time.Millisecond), time.Since(asked).Round(10*time.Millisecond))
+	t.Logf("stock pace after a silent cut: control moved after %v; the bank held the slot for the connection before until it was\n"+
+		"unmapped and mapped again, and had the card back %v after that",
+		moved.Round(10*time.Millisecond), time.Since(asked).Round(10*time.Millisecond))
 }
 
 // patient waits longer than a test of ours would have to: for the others' clocks.
